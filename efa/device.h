@@ -73,13 +73,18 @@ bool efa_fabric_work(struct efa_fabric *fabric);
  * A device named @name (for events) on @fabric, as after power-on.  @llq is its
  * LLQ memory, EFA_BAR_LLQ_SIZE bytes that the caller owns and may share with
  * the guest: every byte in it can change at any time.  @host is copied.
- * NULL when out of memory.
+ * NULL when out of memory.  The caller keeps efa_fabric_work() out meanwhile.
  */
 struct efa_device *efa_device_new(struct efa_fabric *fabric, const char *name,
 				  const struct efa_host *host, void *llq);
 /* Takes the device off its fabric and frees it; peers see it vanish.  The caller
  * keeps efa_fabric_work() and the register functions out meanwhile. */
 void efa_device_free(struct efa_device *dev);
+/*
+ * About a second has gone by: the device tells its guest, in efa_fabric_work(),
+ * that it lives.  May be called from any thread.
+ */
+void efa_device_keep_alive(struct efa_device *dev);
 /* PCI reset: may be called from the register thread; takes effect in efa_fabric_work(). */
 void efa_device_reset(struct efa_device *dev);
 
