@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by the scripts of this folder, which run in the toolbox.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+SERIES=$TOP/series/$BASE
+# A user's own tree as the base never mixes with the archive's.
+# shellcheck disable=SC2034 # for the scripts that source this
+OUT=$TOP/build/$BASE${LINUX:+-own}
+TREE=$OUT/linux
+
+[ -r "$SERIES/base" ] || die "there is no series for BASE=$BASE" \
+	"there is: $(cd "$TOP/series" && ls -d */ | tr -d '/\n')"
+
+# The topics, in the order in which they apply.
+topics() { (cd "$SERIES" && ls -d [0-9]*-*/ 2>/dev/null | tr -d /); }
+
+# The patches of a topic without its cover letter.
+patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
+
+# A fixed identity and no configuration of the host: the same base gives the
+# same commits everywhere.
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+export GIT_AUTHOR_NAME='P2PDMA RDMA developers' GIT_AUTHOR_EMAIL=p2p-rdma@example.com
+export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
