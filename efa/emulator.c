@@ -88,7 +88,17 @@ static void host_wake(void *ctx)
 	pthread_mutex_unlock(&node->emu->lock);
 }
 
+/* The device names itself. */
 static void host_event(void *ctx, const char *line)
+{
+	struct node *node = ctx;
+
+	if (node->emu->config.verbose)
+		fprintf(stderr, "%s\n", line);
+}
+
+/* What happens to its connection. */
+static void link_event(void *ctx, const char *line)
 {
 	struct node *node = ctx;
 
@@ -144,7 +154,7 @@ static void *serve(void *arg)
 		.dev = node->dev,
 		.mem = node->mem,
 		.llq_fd = node->llq_fd,
-		.event = host_event,
+		.event = link_event,
 		.ctx = node,
 	};
 	int sock;
@@ -153,9 +163,9 @@ static void *serve(void *arg)
 		if (vfio_user_accept(node->vu, &target, sock))
 			continue;
 		count_clients(node->emu, 1);
-		host_event(node, "a client came");
+		link_event(node, "a client came");
 		vfio_user_serve(node->vu, &target);
-		host_event(node, "the client has gone");
+		link_event(node, "the client has gone");
 		count_clients(node->emu, -1);
 	}
 	return NULL;
