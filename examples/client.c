@@ -26,7 +26,7 @@
 #include "rdma.h"
 #include "report.h"
 
-#define SLOTS 16 /* the buffer is cut into so many, each the place of one chunk in flight */
+#define MAX_SLOTS 16 /* the buffer is cut into so many, each the place of one chunk in flight */
 
 struct chunk {
 	uint64_t at; /* in the payload */
@@ -40,8 +40,9 @@ struct client {
 	char *buffer; /* controller memory, unless --memory=host; not for the CPU */
 	size_t buffer_len;
 	uint32_t slot_len;
-	struct chunk slot[SLOTS];
-	unsigned int idle[SLOTS], idle_count; /* the slots with nothing in flight */
+	unsigned int slots;
+	struct chunk slot[MAX_SLOTS];
+	unsigned int idle[MAX_SLOTS], idle_count; /* the slots with nothing in flight */
 	int drive;
 	int control;
 	time_t spoken;	     /* when the peer last heard from us */
@@ -64,7 +65,8 @@ static int controller_path(const struct options *options, struct pci_path *path)
 static int draw_topology(const struct options *options, const char *device,
 			 struct pci_path *controller)
 {
-	const char *drive = options->drive ? options->drive : "drive";
+	/* With --nvme the memory need not be the drive's. */
+	const char *owner = options->nvme ? "NVMe controller" : options->drive;
 	uint64_t size, available;
 	struct pci_path rdma;
 	char label[128];
@@ -72,10 +74,10 @@ static int draw_topology(const struct options *options, const char *device,
 	if (controller_path(options, controller))
 		return -1;
 	if (p2pmem_sizes(pci_path_name(controller), &size, &available))
-		snprintf(label, sizeof(label), "%s, no controller memory", drive);
+		snprintf(label, sizeof(label), "%s, no controller memory", owner);
 	else
 		snprintf(label, sizeof(label), "%s, controller memory %" PRIu64 " KiB (%" PRIu64
-			 " free)", drive, size >> 10, available >> 10);
+			 " free)", owner, size >> 10, available >> 10);
 	if (rdma_pci_path(device, &rdma))
 		return fail("%s is not a PCI device, so it cannot reach controller memory", device);
 	printf("topology\n");
@@ -110,11 +112,29 @@ static int open_drive(struct client *client)
 	return 0;
 }
 
+static int cut_buffer(struct client *client)
+{
+	uint32_t limit = client->rdma.max_message;
+
+	if (limit > client->buffer_len / MAX_SLOTS)
+		limit = client->buffer_len / MAX_SLOTS;
+	client->slot_len = limit < DRIVE_ALIGN ? DRIVE_ALIGN : limit - limit % DRIVE_ALIGN;
+	client->slots = client->buffer_len / client->slot_len;
+	if (client->slots > MAX_SLOTS)
+		client->slots = MAX_SLOTS;
+	while (client->idle_count < client->slots) {
+		client->idle[client->idle_count] = client->idle_count;
+		client->idle_count++;
+	}
+	client->got = host_map(client->slot_len);
+	client->wanted = host_map(client->slot_len);
+	return client->got && client->wanted ? 0 : -1;
+}
+
 static int get_buffer(struct client *client)
 {
 	const struct options *options = client->options;
 	struct pci_path controller;
-	uint32_t limit = client->rdma.max_message;
 
 	client->buffer_len = options->buffer < options->length ? options->buffer : options->length;
 	if (options->host_memory) {
@@ -128,16 +148,7 @@ static int get_buffer(struct client *client)
 	}
 	if (!client->buffer)
 		return -1;
-	client->slot_len = client->buffer_len / SLOTS < limit ? client->buffer_len / SLOTS : limit;
-	client->slot_len -= client->slot_len % DRIVE_ALIGN;
-	if (!client->slot_len)
-		return fail("only %zu bytes of memory are free: %u are needed", client->buffer_len,
-			    SLOTS * DRIVE_ALIGN);
-	for (unsigned int i = 0; i < SLOTS; i++)
-		client->idle[client->idle_count++] = i;
-	client->got = host_map(client->slot_len);
-	client->wanted = host_map(client->slot_len);
-	return client->got && client->wanted ? 0 : -1;
+	return cut_buffer(client);
 }
 
 static const char *refusal_hint(int err)
@@ -187,7 +198,7 @@ static int connect_peer(struct client *client)
 	const struct options *options = client->options;
 	struct rdma *rdma = &client->rdma;
 
-	if (rdma_create_qp(rdma, SLOTS))
+	if (rdma_create_qp(rdma, MAX_SLOTS))
 		return -1;
 	client->control = control_connect(options->peer, options->port, options->timeout);
 	if (client->control < 0 ||
@@ -283,7 +294,7 @@ static int drive_to_peer(struct client *client)
 	const struct options *options = client->options;
 	uint64_t next = 0;
 
-	while (next < options->length || client->idle_count < SLOTS) {
+	while (next < options->length || client->idle_count < client->slots) {
 		unsigned int slot;
 
 		if (next == options->length || !client->idle_count) {
@@ -307,7 +318,7 @@ static int peer_to_drive(struct client *client)
 	const struct options *options = client->options;
 	uint64_t next = 0;
 
-	while (next < options->length || client->idle_count < SLOTS) {
+	while (next < options->length || client->idle_count < client->slots) {
 		int slot;
 
 		if (next < options->length && client->idle_count) {
