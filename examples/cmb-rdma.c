@@ -30,8 +30,8 @@ static const char usage[] =
 "  --topology        only draw how drive and RDMA device stand to each other\n"
 "  --device=NAME     RDMA device (ibv_devices); needed if there are several\n"
 "  --gid-index=N     its GID (default: RoCE v2 with an IPv4 address, or the first)\n"
-"  --port=N          TCP port of the control connection (default 18515)\n"
-"  --timeout=S       give up after S seconds without progress (default 30)\n"
+"  --port=N          TCP port of the control connection (default 17301)\n"
+"  --timeout=S       give up after S seconds without progress (default 60)\n"
 "Client:\n"
 "  --drive=DEV       block device, such as /dev/nvme0n1; only read unless\n"
 "  --write-back      ... this also moves new bytes from the peer to the drive:\n"
@@ -235,7 +235,7 @@ static uint64_t new_seed(void)
 int main(int argc, char **argv)
 {
 	struct options options = {
-		.length = 16 << 20, .buffer = 16 << 20, .port = 18515, .timeout = 30,
+		.length = 16 << 20, .buffer = 16 << 20, .port = 17301, .timeout = 60,
 		.gid_index = -1, .seed = new_seed(),
 	};
 	struct result result = { };
