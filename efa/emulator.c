@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -116,19 +117,32 @@ static int peer_dma(void *ctx, bool write, uint64_t addr, void *buf, size_t len)
 
 /* Threads */
 
+/* Tells every device once a second that a second has gone by. */
+static void keep_alive(struct emulator *emu, struct timespec *next)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec < next->tv_sec)
+		return;
+	next->tv_sec = now.tv_sec + 1;
+	for (size_t i = 0; i < emu->config.count; i++)
+		efa_device_keep_alive(emu->nodes[i].dev);
+}
+
 static void *work(void *arg)
 {
 	struct emulator *emu = arg;
+	struct timespec next = {};
 	bool more;
 
 	pthread_mutex_lock(&emu->lock);
 	while (!emu->stopping) {
-		if (!emu->woken) {
-			pthread_cond_wait(&emu->wake, &emu->lock);
-			continue;
-		}
+		if (!emu->woken)
+			pthread_cond_timedwait(&emu->wake, &emu->lock, &next);
 		emu->woken = false;
 		pthread_mutex_unlock(&emu->lock);
+		keep_alive(emu, &next);
 		more = efa_fabric_work(emu->fabric);
 		pthread_mutex_lock(&emu->lock);
 		emu->woken |= more;
@@ -265,6 +279,7 @@ static struct emulator *emulator_new(const struct emulator_config *config)
 {
 	struct emulator *emu = calloc(1, sizeof(*emu));
 	struct node *nodes = calloc(config->count, sizeof(*nodes));
+	pthread_condattr_t attr;
 
 	if (!emu || !nodes) {
 		free(emu);
@@ -281,7 +296,10 @@ static struct emulator *emulator_new(const struct emulator_config *config)
 		};
 	*emu = (struct emulator){ .config = *config, .nodes = nodes, .changed_fd = -1 };
 	pthread_mutex_init(&emu->lock, NULL);
-	pthread_cond_init(&emu->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&emu->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	return emu;
 }
 

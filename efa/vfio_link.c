@@ -22,6 +22,7 @@ void vfio_link_init(struct vfio_link *link)
 	pthread_condattr_t attr;
 
 	memset(link, 0, sizeof(*link));
+	link->timeout_s = 10;
 	link->sock = -1;
 	pthread_mutex_init(&link->send, NULL);
 	pthread_mutex_init(&link->lock, NULL);
@@ -40,7 +41,7 @@ void vfio_link_destroy(struct vfio_link *link)
 
 void vfio_link_attach(struct vfio_link *link, int sock)
 {
-	struct timeval timeout = { .tv_sec = VFIO_LINK_TIMEOUT_S };
+	struct timeval timeout = { .tv_sec = link->timeout_s };
 
 	/* A client that does not read must not hold up the other devices' work for ever. */
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -327,7 +328,7 @@ static int wait_for_call(struct vfio_link *link, struct vfio_call *call, int err
 	struct timespec end;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += VFIO_LINK_TIMEOUT_S;
+	end.tv_sec += link->timeout_s;
 	pthread_mutex_lock(&link->lock);
 	while (!err && call->status == -EINPROGRESS)
 		err = -pthread_cond_timedwait(&link->answered, &link->lock, &end);

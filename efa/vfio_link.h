@@ -17,9 +17,6 @@
 
 #include "vfio_wire.h"
 
-/* How long a DMA command waits for its reply, and a send for a client that does not read. */
-#define VFIO_LINK_TIMEOUT_S 10
-
 /*
  * A command of the client; its reply is made in place: payload, @len and
  * @reply_fd (-1 for none, not owned).
@@ -36,6 +33,8 @@ struct vfio_message {
 struct vfio_call;
 
 struct vfio_link {
+	/* How long to wait for a reply, and for a client that does not read. */
+	unsigned int timeout_s;
 	pthread_mutex_t send; /* one message at a time on the way out; held before @lock */
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t answered;
@@ -45,6 +44,7 @@ struct vfio_link {
 	uint16_t next_id;
 };
 
+/* The caller may change @timeout_s before there is a client. */
 void vfio_link_init(struct vfio_link *link);
 /* There must be no client and nobody in any other function. */
 void vfio_link_destroy(struct vfio_link *link);
