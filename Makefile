@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Every target calls one script in lab/; 'make help' lists them.
+
+export BASE LINUX PATCHED CONFIG SUITE TEST ACCEL
+T := lab/toolbox/run
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo        NVMe controller memory to an RDMA peer and back, all set up
+demo: kernel efa
+	@lab/demo
+
+## make test        all tests; SUITE=name for one suite (tests/ in README)
+test:
+	@lab/test
+
+## make shell       a shell in the virtual machine
+shell: kernel efa
+	@$T lab/machine/run --shell --timeout=86400
+
+## make tree        build/7.3/linux: the source, a commit for each patch
+tree:
+	@$T lab/kernel/tree
+
+## make kernel      the kernel; PATCHED=0 is the base without the series
+kernel: tree
+	@$T lab/kernel/build
+
+## make export      writes the commits of build/7.3/linux back to series/
+export:
+	@$T lab/kernel/export
+
+## make efa         the emulated RDMA device
+efa: tree
+	@$T lab/step efa 'building the emulated RDMA device' make -C efa
+
+## make clean       removes build/; the cache outside the checkout stays
+clean:
+	@$T rm -rf build
+
+.PHONY: help demo test shell tree kernel export efa clean
