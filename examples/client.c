@@ -312,7 +312,14 @@ static int drive_to_peer(struct client *client)
 	return settle_writes(client);
 }
 
-/* As many reads as there are slots; each chunk goes to the drive when it is there, in any order. */
+/*
+ * As many reads as there are slots; each chunk goes to the drive when it is there, in any order.
+ *
+ * "There" is the completion, which the RDMA device writes to host memory after it wrote the data to
+ * the controller's. PCI keeps no order between writes to two places, so in theory the drive could
+ * look too early; in practice it hears of the chunk much later, through a doorbell. A program that
+ * must be sure lets the RDMA device read some of the chunk first, as that pushes its own writes.
+ */
 static int peer_to_drive(struct client *client)
 {
 	const struct options *options = client->options;
