@@ -428,7 +428,7 @@ void endpoints_connect(struct endpoint *a, struct endpoint *b)
 	b->ah = ah_make(b->world, b->node, b->pd, a->node);
 }
 
-void connect(struct world *world, struct endpoint *a, struct endpoint *b,
+void connect_pair(struct world *world, struct endpoint *a, struct endpoint *b,
 	     const struct endpoint_options *options)
 {
 	endpoint_open(a, world, &world->node[0], options);
@@ -530,7 +530,7 @@ void post_recv(struct endpoint *ep, u64 addr, u16 len, u16 req_id)
 	ring_recv(ep);
 }
 
-const struct efa_io_rx_cdesc_ex *poll(struct endpoint *ep, unsigned int sub)
+const struct efa_io_rx_cdesc_ex *poll_cq(struct endpoint *ep, unsigned int sub)
 {
 	const struct efa_io_rx_cdesc_ex *ring = ram_at(ep->node, ep->cq_base);
 	const struct efa_io_rx_cdesc_ex *cqe;
@@ -546,7 +546,7 @@ const struct efa_io_rx_cdesc_ex *poll(struct endpoint *ep, unsigned int sub)
 const struct efa_io_rx_cdesc_ex *expect(struct endpoint *ep, enum efa_io_queue_type queue,
 					u16 req_id, u8 status)
 {
-	const struct efa_io_rx_cdesc_ex *cqe = poll(ep, queue == EFA_IO_RECV_QUEUE);
+	const struct efa_io_rx_cdesc_ex *cqe = poll_cq(ep, queue == EFA_IO_RECV_QUEUE);
 
 	assert_non_null(cqe);
 	assert_int_equal(cqe->base.common.status, status);
@@ -558,6 +558,6 @@ const struct efa_io_rx_cdesc_ex *expect(struct endpoint *ep, enum efa_io_queue_t
 
 void expect_nothing(struct endpoint *ep)
 {
-	assert_null(poll(ep, 0));
-	assert_null(poll(ep, 1));
+	assert_null(poll_cq(ep, 0));
+	assert_null(poll_cq(ep, 1));
 }

@@ -115,7 +115,7 @@ int qp_to(struct endpoint *ep, u32 state);
 int qp_modify_to(struct endpoint *ep, u32 mask, u32 state, u8 rnr_retry);
 /* Two endpoints on two nodes, each with an address handle of the other. */
 void endpoints_connect(struct endpoint *a, struct endpoint *b);
-void connect(struct world *world, struct endpoint *a, struct endpoint *b,
+void connect_pair(struct world *world, struct endpoint *a, struct endpoint *b,
 	     const struct endpoint_options *options);
 
 /* Work requests to be changed before they are posted. */
@@ -132,7 +132,7 @@ void post_recv_descriptor(struct endpoint *ep, u64 addr, u16 len, u16 req_id, bo
 void ring_recv(struct endpoint *ep);
 
 /* The next completion, NULL when there is none.  Valid until the ring wraps around. */
-const struct efa_io_rx_cdesc_ex *poll(struct endpoint *ep, unsigned int sub);
+const struct efa_io_rx_cdesc_ex *poll_cq(struct endpoint *ep, unsigned int sub);
 /* Asserts that the next completion of a queue has this status and request, and returns it. */
 const struct efa_io_rx_cdesc_ex *expect(struct endpoint *ep, enum efa_io_queue_type queue,
 					u16 req_id, u8 status);

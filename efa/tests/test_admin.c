@@ -270,7 +270,7 @@ static void counters_are_true(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	post_recv(&b, b.buffer, 100, 1);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_send(&a, &wqe, 1);

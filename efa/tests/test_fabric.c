@@ -33,7 +33,7 @@ static void large_transfers_of_two_devices_take_turns(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	a.key = mr_make(world, a.node, a.pd, PEER_BASE, PEER_SIZE, ALL_ACCESS);
 	b.key = mr_make(world, b.node, b.pd, PEER_BASE, PEER_SIZE, ALL_ACCESS);
 	fill(a.node, PEER_BASE, PEER_SIZE / 2, 1);
@@ -61,7 +61,7 @@ static void a_peer_that_vanishes_is_told_from_one_never_reached(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_send(&a, &wqe, 1); /* waits */
 	efa_device_free(b.node->dev);
@@ -82,7 +82,7 @@ static void a_peer_that_is_reset_knows_the_queue_pair_no_more(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_send(&a, &wqe, 1);
 	expect_nothing(&a);
@@ -96,7 +96,7 @@ static void work_that_waits_leaves_the_worker_idle(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_send(&a, &wqe, 1);
 	assert_false(efa_fabric_work(world->fabric));

@@ -12,7 +12,7 @@ static void a_message_arrives_with_its_bytes(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	fill(a.node, a.buffer + 3, EFA_MTU, 1);
 	post_recv(&b, b.buffer + 5, EFA_MTU, 7);
 	wqe = message(&a, &b, a.buffer + 3, EFA_MTU);
@@ -35,7 +35,7 @@ static void immediate_data_arrives(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	post_recv(&b, b.buffer, 64, 1);
 	wqe = message(&a, &b, a.buffer, 0);
 	set_imm(&wqe, 0xdeadbeef);
@@ -51,7 +51,7 @@ static void several_segments_are_gathered_and_scattered(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	fill(a.node, a.buffer, 100, 3);
 	memcpy(ram_at(a.node, a.buffer + 1000), ram_at(a.node, a.buffer + 60), 40);
 	post_recv_descriptor(&b, b.buffer, 10, 1, true, false);
@@ -92,7 +92,7 @@ static void inline_data_needs_no_region(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	send_inline(&a, &b, 32, EFA_IO_COMP_STATUS_OK);
 	send_inline(&a, &b, 33, EFA_IO_COMP_STATUS_LOCAL_ERROR_BAD_LENGTH);
 }
@@ -101,7 +101,7 @@ static void a_wide_entry_holds_more_inline_data(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &wide);
+	connect_pair(*state, &a, &b, &wide);
 	send_inline(&a, &b, 80, EFA_IO_COMP_STATUS_OK);
 	send_inline(&a, &b, 81, EFA_IO_COMP_STATUS_LOCAL_ERROR_BAD_LENGTH);
 }
@@ -111,7 +111,7 @@ static void a_send_waits_until_a_receive_is_posted(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	fill(a.node, a.buffer, 100, 9);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_send(&a, &wqe, 1);
@@ -128,7 +128,7 @@ static void a_send_without_retries_tells_that_the_receiver_is_not_ready(void **s
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	assert_int_equal(qp_modify_to(&a, EFA_ADMIN_MODIFY_QP_CMD_RNR_RETRY_MASK, 0, 3), 0);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_send(&a, &wqe, 1);
@@ -142,7 +142,7 @@ static void a_waiting_send_fails_when_its_receiver_goes(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_send(&a, &wqe, 1);
 	cmd.qp_handle = b.qpn;
@@ -155,7 +155,7 @@ static void a_receive_that_is_too_short_fails_on_both_sides(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	post_recv(&b, b.buffer, 99, 1);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_send(&a, &wqe, 2);
@@ -168,7 +168,7 @@ static void a_receive_with_a_bad_key_fails_on_both_sides(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	post_recv(&b, b.buffer + BUFFER_SIZE - 10, 100, 1);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_send(&a, &wqe, 2);
@@ -181,7 +181,7 @@ static void a_receive_needs_write_access(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	b.key = mr_make(*state, b.node, b.pd, b.buffer, 4096, MR_REMOTE_WRITE);
 	post_recv(&b, b.buffer, 100, 1);
 	wqe = message(&a, &b, a.buffer, 100);
@@ -194,7 +194,7 @@ static void descriptors_that_make_no_request_fail_on_both_sides(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_recv_descriptor(&b, b.buffer, 100, 1, false, true); /* has no beginning */
 	post_recv_descriptor(&b, b.buffer, 100, 2, true, false); /* has no end */
@@ -218,7 +218,7 @@ static void requests_that_make_no_sense_fail(void **state)
 	struct efa_io_tx_wqe good, wqe;
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	post_recv(&b, b.buffer, 100, 1);
 	good = message(&a, &b, a.buffer, 100);
 
@@ -249,7 +249,7 @@ static void requests_that_make_no_sense_fail(void **state)
 	wqe = good;
 	wqe.meta.qkey++;
 	expect_send_error(&a, wqe, EFA_IO_COMP_STATUS_REMOTE_ERROR_BAD_STATUS);
-	assert_null(poll(&b, 1));
+	assert_null(poll_cq(&b, 1));
 }
 
 static void an_unsignalled_send_is_silent_unless_it_fails(void **state)
@@ -257,7 +257,7 @@ static void an_unsignalled_send_is_silent_unless_it_fails(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	post_recv(&b, b.buffer, 100, 1);
 	wqe = message(&a, &b, a.buffer, 100);
 	wqe.meta.ctrl2 &= ~EFA_IO_TX_META_DESC_COMP_REQ_MASK;
@@ -273,7 +273,7 @@ static void dma_errors_are_told_to_the_side_they_are_not_of(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 100);
 	post_recv(&b, b.buffer, 100, 1);
 	a.node->read_fault = (struct fault){ a.buffer, 1, -5 };
@@ -296,7 +296,7 @@ static void a_datagram_arrives_or_is_lost_but_never_fails(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &ud);
+	connect_pair(*state, &a, &b, &ud);
 	fill(a.node, a.buffer, 100, 2);
 	wqe = message(&a, &b, a.buffer, 100);
 	expect_send_error(&a, wqe, EFA_IO_COMP_STATUS_OK); /* nothing posted */
@@ -320,7 +320,7 @@ static void a_datagram_queue_pair_knows_no_rdma(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &ud);
+	connect_pair(*state, &a, &b, &ud);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 10);
 	expect_send_error(&a, wqe, EFA_IO_COMP_STATUS_LOCAL_ERROR_UNSUPPORTED_OP);
 	a.node->read_fault = (struct fault){ a.buffer, 1, -5 };

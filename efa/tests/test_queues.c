@@ -18,7 +18,7 @@ static void requests_survive_every_wrap_of_the_rings(void **state)
 		struct endpoint a, b;
 		struct efa_io_tx_wqe wqe;
 
-		connect(*state, &a, &b, &sizes[i]);
+		connect_pair(*state, &a, &b, &sizes[i]);
 		wqe = message(&a, &b, a.buffer, 300);
 		memcpy(entry, &wqe, sizeof(wqe));
 		for (u32 n = 0; n < 100; n++) {
@@ -37,7 +37,7 @@ static void doorbell_counters_wrap_at_16_bits(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 0);
 	for (u32 n = 0; n < 65536 + 10; n++) {
 		post_send(&a, &wqe, 1);
@@ -50,7 +50,7 @@ static void receives_of_several_descriptors_wrap_around(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 30);
 	for (int i = 0; i < 20; i++) {
 		fill(a.node, a.buffer, 30, i);
@@ -78,7 +78,7 @@ static void doorbells_never_overrun_a_ring(void **state)
 	struct endpoint a, b;
 	unsigned int events;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	events = a.node->events;
 	for (int i = 0; i < 4; i++) {
 		write32(a.node, EFA_BAR_DB, a.sq_db, bad[i]);
@@ -162,7 +162,7 @@ static void an_error_flushes_both_queues(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_send(&a, &wqe, 1); /* waits for a receive */
 	post_send(&a, &wqe, 2);
@@ -185,7 +185,7 @@ static void a_reset_forgets_both_queues(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_send(&a, &wqe, 1);
 	post_recv(&a, a.buffer, 10, 3);
@@ -206,7 +206,7 @@ static void a_queue_that_drains_ends_what_is_under_way(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	post_send(&a, &wqe, 1);
 	assert_int_equal(qp_to(&a, EFA_ADMIN_QP_STATE_SQD), 0);
@@ -226,7 +226,7 @@ static void a_queue_pair_hears_only_when_ready(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = message(&a, &b, a.buffer, 10);
 	assert_int_equal(qp_to(&b, EFA_ADMIN_QP_STATE_RESET), 0);
 	assert_int_equal(qp_to(&b, EFA_ADMIN_QP_STATE_INIT), 0);
@@ -430,7 +430,7 @@ static void a_completion_ends_with_its_phase(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 0);
 	post_send(&a, &wqe, 1);
 	assert_int_equal(a.node->last_write, a.cq_base);
@@ -466,7 +466,7 @@ static void completions_of_a_destroyed_queue_are_lost(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	cmd.cq_idx = a.cqn;
 	assert_int_equal(command(*state, a.node, EFA_ADMIN_DESTROY_CQ, &cmd, &resp), 0);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 0);

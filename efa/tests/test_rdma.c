@@ -16,7 +16,7 @@ static void a_write_puts_all_bytes_and_no_more(void **state)
 	static const u32 lengths[] = { 1, 7, 4096, 65536, 65537, 300001 };
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
 		u32 len = lengths[i];
 
@@ -36,7 +36,7 @@ static void a_read_gets_all_bytes(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	fill(b.node, b.buffer + 1, 300001, 4);
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_READ, a.buffer, b.buffer + 1, 300001),
 		      EFA_IO_COMP_STATUS_OK);
@@ -47,7 +47,7 @@ static void contiguous_pages_are_one_dma_of_64_kib(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	a.node->reads = 0;
 	b.node->writes = 0;
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 1 << 19),
@@ -61,7 +61,7 @@ static void memory_of_another_device_works_as_ram_does(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	b.key = mr_make(*state, b.node, b.pd, PEER_BASE + 100, 100000, ALL_ACCESS);
 	fill(a.node, a.buffer, 100000, 8);
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, PEER_BASE + 100, 100000),
@@ -91,7 +91,7 @@ static void a_write_with_immediate_data_uses_a_receive(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 100000);
 	set_imm(&wqe, 42);
 	fill(a.node, a.buffer, 100000, 6);
@@ -114,7 +114,7 @@ static void an_unsolicited_write_uses_no_receive(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &unsolicited);
+	connect_pair(*state, &a, &b, &unsolicited);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 10);
 	set_imm(&wqe, 43);
 	expect_status(&a, wqe, EFA_IO_COMP_STATUS_OK);
@@ -128,7 +128,7 @@ static void immediate_data_without_a_receive_fails_when_there_are_no_retries(voi
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	assert_int_equal(qp_modify_to(&a, EFA_ADMIN_MODIFY_QP_CMD_RNR_RETRY_MASK, 0, 0), 0);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 10);
 	set_imm(&wqe, 43);
@@ -142,7 +142,7 @@ static void only_a_wide_entry_writes_inline(void **state)
 	struct endpoint a, b, narrow;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &wide);
+	connect_pair(*state, &a, &b, &wide);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, 0, b.buffer + 50, 80);
 	wqe.meta.ctrl1 |= EFA_IO_TX_META_DESC_INLINE_MSG_MASK;
 	wqe.meta.length = 80;
@@ -163,7 +163,7 @@ static void access_rights_are_kept(void **state)
 	struct endpoint a, b;
 	u32 readable, writable, all;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	readable = mr_make(*state, b.node, b.pd, b.buffer, 4096, MR_REMOTE_READ);
 	writable = mr_make(*state, b.node, b.pd, b.buffer, 4096, MR_REMOTE_WRITE);
 	b.key = readable;
@@ -194,7 +194,7 @@ static void a_stale_key_reaches_nothing(void **state)
 	struct efa_admin_dereg_mr_cmd cmd;
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	cmd.l_key = b.key;
 	assert_int_equal(command(*state, b.node, EFA_ADMIN_DEREG_MR, &cmd, &resp), 0);
 	for (int i = 0; i < 20; i++)
@@ -210,7 +210,7 @@ static void regions_of_another_domain_are_out_of_reach(void **state)
 	struct world *world = *state;
 	struct endpoint a, b;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	b.key = mr_make(world, b.node, pd_alloc(world, b.node), b.buffer, 4096, ALL_ACCESS);
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 10),
 		      EFA_IO_COMP_STATUS_REMOTE_ERROR_BAD_ADDRESS);
@@ -224,7 +224,7 @@ static void bounds_are_kept_to_the_byte(void **state)
 	u64 end;
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	end = b.buffer + BUFFER_SIZE;
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, end - 10, 10),
 		      EFA_IO_COMP_STATUS_OK);
@@ -244,7 +244,7 @@ static void an_rdma_of_nothing_asks_for_no_rights(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	a.key = b.key = 0;
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, 0, 0, 0), EFA_IO_COMP_STATUS_OK);
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_READ, 0, 0, 0), EFA_IO_COMP_STATUS_OK);
@@ -255,7 +255,7 @@ static void lengths_and_counts_have_to_agree(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 10);
 	wqe.data.rdma_req.remote_mem.length = 11;
 	expect_status(&a, wqe, EFA_IO_COMP_STATUS_LOCAL_ERROR_BAD_LENGTH);
@@ -267,7 +267,7 @@ static void dma_errors_tell_whose_memory_failed(void **state)
 {
 	struct endpoint a, b;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	b.node->write_fault = (struct fault){ b.buffer + 200000, 1, -5 };
 	b.node->read_fault = b.node->write_fault;
 	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 300000),
@@ -291,7 +291,7 @@ static void a_region_that_goes_ends_the_transfer(void **state)
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
-	connect(world, &a, &b, &srd);
+	connect_pair(world, &a, &b, &srd);
 	b.key = mr_make(world, b.node, b.pd, PEER_BASE, PEER_SIZE, ALL_ACCESS);
 	a.key = mr_make(world, a.node, a.pd, PEER_BASE, PEER_SIZE, ALL_ACCESS);
 	wqe = rdma(&a, &b, EFA_IO_RDMA_WRITE, PEER_BASE, PEER_BASE, PEER_SIZE);

@@ -60,7 +60,7 @@ static void an_inline_list_may_have_four_pages_of_any_size(void **state)
 	struct endpoint a, b;
 	u32 key;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	for (size_t i = 0; i < sizeof(shifts); i++) {
 		u64 size = 1ull << shifts[i], bus = PEER_BASE;
 
@@ -80,7 +80,7 @@ static void a_transfer_crosses_pages_that_lie_apart(void **state)
 	struct efa_io_tx_wqe wqe;
 	u8 *bytes;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	cmd = region(&b, 4096 * 3, 4096 * 4, 12);
 	for (int i = 0; i < 4; i++)
 		cmd.pbl.inline_pbl_array[i] = b.buffer + 4096 * (6 - 2 * i);
@@ -140,7 +140,7 @@ static void an_indirect_list_is_a_chain_of_chunks(void **state)
 	u64 chunks, len;
 	u32 key;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	chunks = make_indirect_list(b.node, &len);
 	cmd = region(&b, 0, MANY_PAGES * 4096ull, 12);
 	cmd.pbl.pbl = buffer_at(chunks, len);
@@ -189,7 +189,7 @@ static void a_long_direct_list_is_read_in_parts(void **state)
 	struct efa_admin_reg_mr_cmd cmd;
 	u32 key;
 
-	connect(*state, &a, &b, &srd);
+	connect_pair(*state, &a, &b, &srd);
 	list = ram_alloc(b.node, pages * 8, 4096);
 	for (u32 i = 0; i < pages; i++)
 		((u64 *)ram_at(b.node, list))[i] = PEER_BASE + (i % 100) * 4096;
