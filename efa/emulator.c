@@ -164,21 +164,14 @@ static void count_clients(struct emulator *emu, int more)
 static void *serve(void *arg)
 {
 	struct node *node = arg;
-	const struct vfio_user_target target = {
-		.dev = node->dev,
-		.mem = node->mem,
-		.llq_fd = node->llq_fd,
-		.event = link_event,
-		.ctx = node,
-	};
 	int sock;
 
 	while ((sock = accept4(node->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		if (vfio_user_accept(node->vu, &target, sock))
+		if (vfio_user_accept(node->vu, sock))
 			continue;
 		count_clients(node->emu, 1);
 		link_event(node, "a client came");
-		vfio_user_serve(node->vu, &target);
+		vfio_user_serve(node->vu);
 		link_event(node, "the client has gone");
 		count_clients(node->emu, -1);
 	}
@@ -216,16 +209,20 @@ static int node_open(struct node *node)
 		.max = VFIO_USER_MAX_XFER,
 		.dma = peer_dma,
 	};
+	struct vfio_user_target target = { .event = link_event, .ctx = node };
 	int err = llq_open(node);
 
 	if (err)
 		return err;
-	node->vu = vfio_user_new();
 	node->mem = guest_memory_new(&peer, node->emu->config.log, node->config.name);
-	if (!node->vu || !node->mem)
-		return -ENOMEM;
 	node->dev = efa_device_new(node->emu->fabric, node->config.name, &host, node->llq);
-	return node->dev ? 0 : -ENOMEM;
+	if (!node->mem || !node->dev)
+		return -ENOMEM;
+	target.mem = node->mem;
+	target.dev = node->dev;
+	target.llq_fd = node->llq_fd;
+	node->vu = vfio_user_new(&target);
+	return node->vu ? 0 : -ENOMEM;
 }
 
 static void node_close(struct node *node)

@@ -10,9 +10,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int unix_socket(void)
+static int unix_socket(int flags)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	if (fd < 0)
 		warn("socket");
@@ -21,11 +21,14 @@ static int unix_socket(void)
 
 static bool somebody_listens(const struct sockaddr_un *addr)
 {
-	int fd = unix_socket();
-	bool yes = fd >= 0 && !connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	int fd = unix_socket(SOCK_NONBLOCK);
+	bool yes;
 
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return false;
+	/* EAGAIN: somebody does, and others wait there already. */
+	yes = !connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN;
+	close(fd);
 	return yes;
 }
 
@@ -64,7 +67,7 @@ int listener_open(const char *path)
 	strcpy(addr.sun_path, path);
 	if (!make_room(&addr))
 		return -1;
-	fd = unix_socket();
+	fd = unix_socket(0);
 	if (fd < 0)
 		return -1;
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {

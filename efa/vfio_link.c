@@ -300,10 +300,11 @@ void vfio_link_answer(struct vfio_link *link, struct vfio_message *msg, int err)
 /* Sends @call, which is on the list of calls from here on, and its @data if it is a write. */
 static int send_call(struct vfio_link *link, struct vfio_call *call, void *data)
 {
+	const size_t head = sizeof(call->hdr) + sizeof(call->rw);
 	struct iovec iov[] = {
 		{ .iov_base = &call->hdr, .iov_len = sizeof(call->hdr) },
 		{ .iov_base = &call->rw, .iov_len = sizeof(call->rw) },
-		{ .iov_base = data, .iov_len = call->hdr.size - sizeof(call->hdr) - sizeof(call->rw) },
+		{ .iov_base = data, .iov_len = call->hdr.size - head },
 	};
 	int err = -ENOTCONN;
 

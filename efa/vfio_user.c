@@ -17,6 +17,7 @@
 #include "vfio_link.h"
 
 struct vfio_user {
+	struct vfio_user_target target;
 	struct vfio_link link;
 	struct vfio_message msg; /* the reader's: what it answers now */
 	pthread_mutex_t irq_lock; /* protects what follows */
@@ -27,15 +28,15 @@ struct vfio_user {
  * Handles the command in @msg and makes its reply in place: 0 or a negative
  * errno.  No handler waits for anything.
  */
-typedef int (*command_handler)(struct vfio_user *vu, const struct vfio_user_target *target,
-			       struct vfio_message *msg);
+typedef int (*command_handler)(struct vfio_user *vu, struct vfio_message *msg);
 
-struct vfio_user *vfio_user_new(void)
+struct vfio_user *vfio_user_new(const struct vfio_user_target *target)
 {
 	struct vfio_user *vu = calloc(1, sizeof(*vu));
 
 	if (!vu)
 		return NULL;
+	vu->target = *target;
 	vfio_link_init(&vu->link);
 	pthread_mutex_init(&vu->irq_lock, NULL);
 	for (unsigned int i = 0; i < EFA_MSIX_VECTORS; i++)
@@ -60,6 +61,11 @@ int vfio_user_dma(struct vfio_user *vu, bool write, uint64_t addr, void *buf, si
 void vfio_user_close(struct vfio_user *vu)
 {
 	vfio_link_close(&vu->link);
+}
+
+static void event(struct vfio_user *vu, const char *line)
+{
+	vu->target.event(vu->target.ctx, line);
 }
 
 /* Interrupts */
@@ -103,12 +109,11 @@ static uint32_t irq_count(uint32_t index)
 }
 
 /* Neither maskable (the client masks MSI-X itself) nor fixed in number once it is on. */
-static int get_irq_info(struct vfio_user *vu, const struct vfio_user_target *target,
-			struct vfio_message *msg)
+static int get_irq_info(struct vfio_user *vu, struct vfio_message *msg)
 {
 	struct vfio_irq_info *info = (void *)msg->payload;
 
-	(void)vu, (void)target;
+	(void)vu;
 	if (info->argsz < sizeof(*info) || info->index >= VFIO_PCI_NUM_IRQS)
 		return -EINVAL;
 	info->argsz = sizeof(*info);
@@ -131,13 +136,11 @@ static int set_irq_fds(struct vfio_user *vu, const struct vfio_irq_set *set,
 	return 0;
 }
 
-static int set_irqs(struct vfio_user *vu, const struct vfio_user_target *target,
-		    struct vfio_message *msg)
+static int set_irqs(struct vfio_user *vu, struct vfio_message *msg)
 {
 	const struct vfio_irq_set *set = (void *)msg->payload;
 	uint32_t count;
 
-	(void)target;
 	if (set->index >= VFIO_PCI_NUM_IRQS)
 		return -EINVAL;
 	count = irq_count(set->index);
@@ -172,12 +175,11 @@ static int set_irqs(struct vfio_user *vu, const struct vfio_user_target *target,
 
 /* The device and its regions */
 
-static int get_device_info(struct vfio_user *vu, const struct vfio_user_target *target,
-			   struct vfio_message *msg)
+static int get_device_info(struct vfio_user *vu, struct vfio_message *msg)
 {
 	struct vfio_user_device_info *info = (void *)msg->payload;
 
-	(void)vu, (void)target;
+	(void)vu;
 	if (info->argsz < sizeof(*info))
 		return -EINVAL;
 	*info = (struct vfio_user_device_info){
@@ -204,12 +206,10 @@ static uint64_t region_size(uint32_t index)
 	return 0;
 }
 
-static int get_region_info(struct vfio_user *vu, const struct vfio_user_target *target,
-			   struct vfio_message *msg)
+static int get_region_info(struct vfio_user *vu, struct vfio_message *msg)
 {
 	struct vfio_region_info *info = (void *)msg->payload;
 
-	(void)vu;
 	if (info->argsz < sizeof(*info) || info->index >= VFIO_PCI_NUM_REGIONS)
 		return -EINVAL;
 	*info = (struct vfio_region_info){
@@ -221,84 +221,74 @@ static int get_region_info(struct vfio_user *vu, const struct vfio_user_target *
 		info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 	if (info->index == VFIO_PCI_BAR0_REGION_INDEX + EFA_BAR_LLQ) {
 		info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
-		msg->reply_fd = target->llq_fd;
+		msg->reply_fd = vu->target.llq_fd;
 	}
 	return 0;
 }
 
 /* Faster ways to the doorbells exist only for KVM. */
-static int get_region_io_fds(struct vfio_user *vu, const struct vfio_user_target *target,
-			     struct vfio_message *msg)
+static int get_region_io_fds(struct vfio_user *vu, struct vfio_message *msg)
 {
-	(void)vu, (void)target, (void)msg;
+	(void)vu, (void)msg;
 	return -EOPNOTSUPP;
 }
 
-static int region_read(struct vfio_user *vu, const struct vfio_user_target *target,
-		       struct vfio_message *msg)
+static int region_read(struct vfio_user *vu, struct vfio_message *msg)
 {
 	struct vfio_user_region_rw *rw = (void *)msg->payload;
 
-	(void)vu;
 	if (rw->count > VFIO_USER_MAX_XFER)
 		return -EINVAL;
 	msg->len = sizeof(*rw) + rw->count;
 	if (rw->region == VFIO_PCI_CONFIG_REGION_INDEX)
-		return efa_device_config_read(target->dev, rw->offset, rw->data, rw->count);
-	return efa_mmio_read(target->dev, rw->region, rw->offset, rw->data, rw->count);
+		return efa_device_config_read(vu->target.dev, rw->offset, rw + 1, rw->count);
+	return efa_mmio_read(vu->target.dev, rw->region, rw->offset, rw + 1, rw->count);
 }
 
-static int region_write(struct vfio_user *vu, const struct vfio_user_target *target,
-			struct vfio_message *msg)
+static int region_write(struct vfio_user *vu, struct vfio_message *msg)
 {
 	struct vfio_user_region_rw *rw = (void *)msg->payload;
 
-	(void)vu;
 	if (rw->count != msg->len - sizeof(*rw))
 		return -EINVAL;
 	msg->len = sizeof(*rw);
 	if (rw->region == VFIO_PCI_CONFIG_REGION_INDEX)
-		return efa_device_config_write(target->dev, rw->offset, rw->data, rw->count);
-	return efa_mmio_write(target->dev, rw->region, rw->offset, rw->data, rw->count);
+		return efa_device_config_write(vu->target.dev, rw->offset, rw + 1, rw->count);
+	return efa_mmio_write(vu->target.dev, rw->region, rw->offset, rw + 1, rw->count);
 }
 
-static int reset(struct vfio_user *vu, const struct vfio_user_target *target,
-		 struct vfio_message *msg)
+static int reset(struct vfio_user *vu, struct vfio_message *msg)
 {
-	(void)vu, (void)msg;
-	efa_device_reset(target->dev);
+	(void)msg;
+	efa_device_reset(vu->target.dev);
 	return 0;
 }
 
 /* Memory */
 
-static int dma_map(struct vfio_user *vu, const struct vfio_user_target *target,
-		   struct vfio_message *msg)
+static int dma_map(struct vfio_user *vu, struct vfio_message *msg)
 {
 	const struct vfio_user_dma_map *map = (void *)msg->payload;
 	const uint32_t known = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
 
-	(void)vu;
 	if (msg->nfds > 1 || (map->flags & ~known))
 		return -EINVAL;
 	msg->len = 0;
-	return guest_memory_map(target->mem, map->addr, map->size,
+	return guest_memory_map(vu->target.mem, map->addr, map->size,
 				map->flags & VFIO_DMA_MAP_FLAG_READ,
 				map->flags & VFIO_DMA_MAP_FLAG_WRITE,
 				msg->nfds ? msg->fds[0] : -1, map->offset);
 }
 
-static int dma_unmap(struct vfio_user *vu, const struct vfio_user_target *target,
-		     struct vfio_message *msg)
+static int dma_unmap(struct vfio_user *vu, struct vfio_message *msg)
 {
 	const struct vfio_user_dma_unmap *unmap = (void *)msg->payload;
 
-	(void)vu;
 	switch (unmap->flags) {
 	case 0:
-		return guest_memory_unmap(target->mem, unmap->addr, unmap->size);
+		return guest_memory_unmap(vu->target.mem, unmap->addr, unmap->size);
 	case VFIO_DMA_UNMAP_FLAG_ALL:
-		guest_memory_unmap_all(target->mem);
+		guest_memory_unmap_all(vu->target.mem);
 		return 0;
 	}
 	return -EINVAL;
@@ -326,16 +316,17 @@ static bool takes_our_messages(const char *json)
 static int negotiate(struct vfio_message *msg)
 {
 	struct vfio_user_version *version = (void *)msg->payload;
+	char *json = (char *)(version + 1);
 	size_t len = msg->len - sizeof(*version);
 
 	if (msg->hdr.command != VFIO_USER_VERSION || msg->len < sizeof(*version))
 		return -EPROTO;
 	if (version->major != 0)
 		return -EPROTONOSUPPORT;
-	if (len && (version->data[len - 1] || !takes_our_messages(version->data)))
+	if (len && (json[len - 1] || !takes_our_messages(json)))
 		return -EINVAL;
 	version->minor = 0;
-	len = sprintf(version->data,
+	len = sprintf(json,
 		      "{\"capabilities\":{\"max_msg_fds\":%d,\"max_data_xfer_size\":%u,"
 		      "\"max_dma_maps\":%d}}",
 		      VFIO_USER_MAX_FDS, VFIO_USER_MAX_XFER, VFIO_USER_MAX_DMA_MAPS);
@@ -343,7 +334,7 @@ static int negotiate(struct vfio_message *msg)
 	return 0;
 }
 
-int vfio_user_accept(struct vfio_user *vu, const struct vfio_user_target *target, int sock)
+int vfio_user_accept(struct vfio_user *vu, int sock)
 {
 	int err;
 
@@ -355,38 +346,35 @@ int vfio_user_accept(struct vfio_user *vu, const struct vfio_user_target *target
 	}
 	if (err) {
 		vfio_link_detach(&vu->link);
-		target->event(target->ctx, "not a client that is understood");
+		event(vu, "not a client that is understood");
 	}
 	return err;
 }
+
+#define EXACTLY(size) (size), (size)
 
 static const struct {
 	command_handler handler;
 	size_t min; /* bytes of payload */
 	size_t max;
 } commands[] = {
-	[VFIO_USER_DMA_MAP] = { dma_map, sizeof(struct vfio_user_dma_map),
-				sizeof(struct vfio_user_dma_map) },
-	[VFIO_USER_DMA_UNMAP] = { dma_unmap, sizeof(struct vfio_user_dma_unmap),
-				  sizeof(struct vfio_user_dma_unmap) },
-	[VFIO_USER_DEVICE_GET_INFO] = { get_device_info, sizeof(struct vfio_user_device_info),
-					sizeof(struct vfio_user_device_info) },
-	[VFIO_USER_DEVICE_GET_REGION_INFO] = { get_region_info, sizeof(struct vfio_region_info),
-					       sizeof(struct vfio_region_info) },
+	[VFIO_USER_DMA_MAP] = { dma_map, EXACTLY(sizeof(struct vfio_user_dma_map)) },
+	[VFIO_USER_DMA_UNMAP] = { dma_unmap, EXACTLY(sizeof(struct vfio_user_dma_unmap)) },
+	[VFIO_USER_DEVICE_GET_INFO] = { get_device_info,
+					EXACTLY(sizeof(struct vfio_user_device_info)) },
+	[VFIO_USER_DEVICE_GET_REGION_INFO] = { get_region_info,
+					       EXACTLY(sizeof(struct vfio_region_info)) },
 	[VFIO_USER_DEVICE_GET_REGION_IO_FDS] = { get_region_io_fds, 0, VFIO_USER_MAX_PAYLOAD },
-	[VFIO_USER_DEVICE_GET_IRQ_INFO] = { get_irq_info, sizeof(struct vfio_irq_info),
-					    sizeof(struct vfio_irq_info) },
+	[VFIO_USER_DEVICE_GET_IRQ_INFO] = { get_irq_info, EXACTLY(sizeof(struct vfio_irq_info)) },
 	[VFIO_USER_DEVICE_SET_IRQS] = { set_irqs, sizeof(struct vfio_irq_set),
 					sizeof(struct vfio_irq_set) + EFA_MSIX_VECTORS },
-	[VFIO_USER_REGION_READ] = { region_read, sizeof(struct vfio_user_region_rw),
-				    sizeof(struct vfio_user_region_rw) },
+	[VFIO_USER_REGION_READ] = { region_read, EXACTLY(sizeof(struct vfio_user_region_rw)) },
 	[VFIO_USER_REGION_WRITE] = { region_write, sizeof(struct vfio_user_region_rw),
 				     VFIO_USER_MAX_PAYLOAD },
-	[VFIO_USER_DEVICE_RESET] = { reset, 0, 0 },
+	[VFIO_USER_DEVICE_RESET] = { reset, EXACTLY(0) },
 };
 
-static int handle(struct vfio_user *vu, const struct vfio_user_target *target,
-		  struct vfio_message *msg)
+static int handle(struct vfio_user *vu, struct vfio_message *msg)
 {
 	unsigned int command = msg->hdr.command;
 
@@ -394,28 +382,28 @@ static int handle(struct vfio_user *vu, const struct vfio_user_target *target,
 		return -EOPNOTSUPP;
 	if (msg->len < commands[command].min || msg->len > commands[command].max)
 		return -EINVAL;
-	return commands[command].handler(vu, target, msg);
+	return commands[command].handler(vu, msg);
 }
 
-void vfio_user_serve(struct vfio_user *vu, const struct vfio_user_target *target)
+void vfio_user_serve(struct vfio_user *vu)
 {
 	struct vfio_message *msg = &vu->msg;
 	char line[80];
 	int err;
 
 	while (!(err = vfio_link_receive(&vu->link, msg))) {
-		err = handle(vu, target, msg);
+		err = handle(vu, msg);
 		if (err) {
 			snprintf(line, sizeof(line), "refused command %u: %s", msg->hdr.command,
 				 strerror(-err));
-			target->event(target->ctx, line);
+			event(vu, line);
 		}
 		vfio_link_answer(&vu->link, msg, err);
 	}
 	if (err == -EPROTO)
-		target->event(target->ctx, "malformed message");
+		event(vu, "malformed message");
 	vfio_link_detach(&vu->link);
-	efa_device_reset(target->dev);
+	efa_device_reset(vu->target.dev);
 	clear_irqs(vu);
-	guest_memory_unmap_all(target->mem);
+	guest_memory_unmap_all(vu->target.mem);
 }

@@ -17,7 +17,7 @@
 #include "device.h"
 #include "guest_memory.h"
 
-/* What the server works on; all of it stays the caller's and must outlive the server. */
+/* What the server works on; all of it stays the caller's and must outlive the clients. */
 struct vfio_user_target {
 	struct efa_device *dev;
 	struct guest_memory *mem;
@@ -29,8 +29,8 @@ struct vfio_user_target {
 
 struct vfio_user;
 
-/* NULL when out of memory. */
-struct vfio_user *vfio_user_new(void);
+/* @target is copied.  NULL when out of memory. */
+struct vfio_user *vfio_user_new(const struct vfio_user_target *target);
 /* There must be no client and nobody in any other function. */
 void vfio_user_free(struct vfio_user *vu);
 
@@ -39,12 +39,12 @@ void vfio_user_free(struct vfio_user *vu);
  * owns.  0 when it is one, after which the caller must call vfio_user_serve();
  * otherwise a negative errno, and the socket is closed.
  */
-int vfio_user_accept(struct vfio_user *vu, const struct vfio_user_target *target, int sock);
+int vfio_user_accept(struct vfio_user *vu, int sock);
 /*
  * Serves the client until it goes or breaks the protocol; then forgets its
  * interrupts and memory and resets the device.
  */
-void vfio_user_serve(struct vfio_user *vu, const struct vfio_user_target *target);
+void vfio_user_serve(struct vfio_user *vu);
 /* Ends the connection, if there is one, and refuses all others. */
 void vfio_user_close(struct vfio_user *vu);
 

@@ -49,10 +49,10 @@ struct vfio_user_header {
 	uint32_t error; /* a positive errno, in a reply with the error flag */
 };
 
+/* JSON with its NUL follows, or nothing. */
 struct vfio_user_version {
 	uint16_t major;
 	uint16_t minor;
-	char data[]; /* JSON with its NUL, may be missing */
 };
 
 struct vfio_user_device_info {
@@ -77,13 +77,14 @@ struct vfio_user_dma_unmap {
 	uint64_t size;
 };
 
+/* The data follows in a write and in the reply to a read. */
 struct vfio_user_region_rw {
 	uint64_t offset;
 	uint32_t region;
 	uint32_t count;
-	uint8_t data[];
 };
 
+/* The same. */
 struct vfio_user_dma_rw {
 	uint64_t addr;
 	uint64_t count;

@@ -80,13 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.llq_fd = STDERR_FILENO,
 		.event = event,
 	};
-	struct vfio_user *vu = vfio_user_new();
+	struct vfio_user *vu = vfio_user_new(&target);
 	int pair[2];
 
 	if (send_all(pair, data, size))
 		abort();
-	if (!vfio_user_accept(vu, &target, pair[1]))
-		vfio_user_serve(vu, &target);
+	if (!vfio_user_accept(vu, pair[1]))
+		vfio_user_serve(vu);
 	while (efa_fabric_work(fabric))
 		;
 	close(pair[0]);

@@ -174,6 +174,8 @@ static void a_socket_in_use_is_refused(void **state)
 	(void)state;
 	assert_refused("a=t b=s", "somebody listens");
 	assert_int_equal(access("t", F_OK), -1);
+	assert_refused("a=s", "somebody listens");
+	assert_refused("a=s", "somebody listens"); /* by now its queue is full */
 	close(fd);
 	unlink("s");
 }

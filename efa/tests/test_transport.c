@@ -105,9 +105,9 @@ static void *serve(void *arg)
 	struct connection *c = arg;
 	struct fixture *f = c->f;
 
-	f->accepted = vfio_user_accept(f->vu, &f->target, c->sock);
+	f->accepted = vfio_user_accept(f->vu, c->sock);
 	if (!f->accepted)
-		vfio_user_serve(f->vu, &f->target);
+		vfio_user_serve(f->vu);
 	free(c);
 	return NULL;
 }
@@ -154,11 +154,11 @@ static int setup(void **state)
 	f->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, f->ram_fd, 0);
 	f->fabric = efa_fabric_new();
 	f->dev = efa_device_new(f->fabric, "efa_0", &host, f->llq);
-	f->vu = vfio_user_new();
 	f->mem = guest_memory_new(&peer, NULL, "efa_0");
 	f->target.dev = f->dev;
 	f->target.mem = f->mem;
 	f->target.event = no_event;
+	f->vu = vfio_user_new(&f->target);
 	connect_client(f);
 	*state = f;
 	return 0;
@@ -588,12 +588,10 @@ static void irqs_signal_eventfds(void **state)
 static void the_client_can_trigger_and_disable(void **state)
 {
 	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
-	struct {
-		struct vfio_irq_set set;
-		uint8_t which[2];
-	} some = { { .argsz = sizeof(some), .index = VFIO_PCI_MSIX_IRQ_INDEX, .start = 3,
-		     .flags = VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER, .count = 2 },
-		   { 0, 1 } };
+	const struct vfio_irq_set some = { .argsz = sizeof(some) + 2,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX, .start = 3, .count = 2,
+		.flags = VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER };
+	uint8_t buf[sizeof(some) + 2] = { };
 	int fds[2] = { eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK) };
 	struct fixture *f = *state;
 	struct received r;
@@ -602,7 +600,9 @@ static void the_client_can_trigger_and_disable(void **state)
 	assert_int_equal(set_irqs(f, SET_EVENTFD, 3, 2, fds, 2), 0);
 	assert_int_equal(set_irqs(f, none, 3, 1, NULL, 0), 0);
 	assert_int_equal(signals(fds[0]), 1);
-	assert_int_equal(call(f, &r, VFIO_USER_DEVICE_SET_IRQS, &some, sizeof(some.set) + 2), 0);
+	memcpy(buf, &some, sizeof(some));
+	buf[sizeof(some) + 1] = true;
+	assert_int_equal(call(f, &r, VFIO_USER_DEVICE_SET_IRQS, buf, sizeof(buf)), 0);
 	assert_int_equal(signals(fds[0]), 0);
 	assert_int_equal(signals(fds[1]), 1);
 	assert_int_equal(set_irqs(f, none, 0, 0, NULL, 0), 0);
