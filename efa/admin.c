@@ -82,8 +82,8 @@ static void complete(struct efa_device *dev, const struct efa_admin_aq_entry *cm
 
 static void run_next(struct efa_device *dev)
 {
+	struct efa_admin_acq_entry resp __attribute__((aligned(8))) = { 0 };
 	struct ring *aq = &dev->admin.aq;
-	_Alignas(u64) struct efa_admin_acq_entry resp = { 0 };
 	struct efa_admin_aq_entry cmd;
 	u8 status;
 
@@ -109,15 +109,14 @@ bool admin_work(struct efa_device *dev)
 
 	if (!admin->aq.entries || !admin->acq.entries)
 		return false;
-	for (int i = 0; !admin->failed && producer != (u16)admin->aq.next; i++) {
-		if ((u16)(producer - admin->aq.next) > admin->aq.entries)
-			fail(dev, "doorbell beyond the ring");
-		else if (i == COMMANDS_AT_ONCE)
-			return true;
-		else
-			run_next(dev);
+	if ((u16)(producer - admin->aq.next) > admin->aq.entries && !admin->failed)
+		fail(dev, "doorbell beyond the ring");
+	for (int i = 0; i < COMMANDS_AT_ONCE; i++) {
+		if (admin->failed || producer == (u16)admin->aq.next)
+			return false;
+		run_next(dev);
 	}
-	return false;
+	return !admin->failed && producer != (u16)admin->aq.next;
 }
 
 void admin_keep_alive(struct efa_device *dev)

@@ -28,9 +28,7 @@
 #define MMIO_TIMEOUT	500 /* ms: an emulated processor is slow */
 #define POLL_INTERVAL	10  /* ms */
 
-typedef enum efa_admin_aq_completion_status status_t;
-
-/* A command as its handler sees it. */
+/* A command as its handler sees it, which returns an enum efa_admin_aq_completion_status. */
 struct command {
 	struct efa_device *dev;
 	u8 flags;	     /* of the common descriptor */
@@ -38,12 +36,12 @@ struct command {
 	void *resp;	     /* the whole completion entry */
 };
 
-static status_t found(bool found)
+static u8 found(bool found)
 {
 	return found ? EFA_ADMIN_SUCCESS : EFA_ADMIN_ILLEGAL_PARAMETER;
 }
 
-static status_t alloc_pd(const struct command *c)
+static u8 alloc_pd(const struct command *c)
 {
 	struct efa_admin_alloc_pd_resp *resp = c->resp;
 	u32 pd;
@@ -54,14 +52,14 @@ static status_t alloc_pd(const struct command *c)
 	return EFA_ADMIN_SUCCESS;
 }
 
-static status_t dealloc_pd(const struct command *c)
+static u8 dealloc_pd(const struct command *c)
 {
 	const struct efa_admin_dealloc_pd_cmd *cmd = c->payload;
 
 	return found(table_remove(&c->dev->pds, cmd->pd));
 }
 
-static status_t alloc_uar(const struct command *c)
+static u8 alloc_uar(const struct command *c)
 {
 	struct efa_admin_alloc_uar_resp *resp = c->resp;
 	u32 uar;
@@ -72,36 +70,36 @@ static status_t alloc_uar(const struct command *c)
 	return EFA_ADMIN_SUCCESS;
 }
 
-static status_t dealloc_uar(const struct command *c)
+static u8 dealloc_uar(const struct command *c)
 {
 	const struct efa_admin_dealloc_uar_cmd *cmd = c->payload;
 
 	return found(table_remove(&c->dev->uars, cmd->uar));
 }
 
-static status_t create_eq(const struct command *c)
+static u8 create_eq(const struct command *c)
 {
 	struct efa_admin_create_eq_resp *resp = c->resp;
 	u32 eqn = 0;
-	status_t status = eq_create(c->dev, c->payload, &eqn);
+	u8 status = eq_create(c->dev, c->payload, &eqn);
 
 	resp->eqn = eqn;
 	return status;
 }
 
-static status_t destroy_eq(const struct command *c)
+static u8 destroy_eq(const struct command *c)
 {
 	const struct efa_admin_destroy_eq_cmd *cmd = c->payload;
 
 	return found(eq_destroy(c->dev, cmd->eqn));
 }
 
-static status_t create_cq(const struct command *c)
+static u8 create_cq(const struct command *c)
 {
 	const struct efa_admin_create_cq_cmd *cmd = c->payload;
 	struct efa_admin_create_cq_resp *resp = c->resp;
 	u32 cqn = 0;
-	status_t status = cq_create(c->dev, cmd, &cqn);
+	u8 status = cq_create(c->dev, cmd, &cqn);
 
 	resp->cq_idx = cqn;
 	resp->sub_cq_actual_depth = cmd->sub_cq_depth;
@@ -110,18 +108,18 @@ static status_t create_cq(const struct command *c)
 	return status;
 }
 
-static status_t destroy_cq(const struct command *c)
+static u8 destroy_cq(const struct command *c)
 {
 	const struct efa_admin_destroy_cq_cmd *cmd = c->payload;
 
 	return found(cq_destroy(c->dev, cmd->cq_idx));
 }
 
-static status_t create_qp(const struct command *c)
+static u8 create_qp(const struct command *c)
 {
 	struct efa_admin_create_qp_resp *resp = c->resp;
 	u32 qpn = 0, index;
-	status_t status = qp_create(c->dev, c->payload, &qpn);
+	u8 status = qp_create(c->dev, c->payload, &qpn);
 
 	index = table_index(&c->dev->qps, qpn);
 	resp->qp_handle = qpn;
@@ -134,12 +132,12 @@ static status_t create_qp(const struct command *c)
 	return status;
 }
 
-static status_t modify_qp(const struct command *c)
+static u8 modify_qp(const struct command *c)
 {
 	return qp_modify(c->dev, c->payload);
 }
 
-static status_t query_qp(const struct command *c)
+static u8 query_qp(const struct command *c)
 {
 	const struct efa_admin_query_qp_cmd *cmd = c->payload;
 	struct efa_admin_query_qp_resp *resp = c->resp;
@@ -155,14 +153,14 @@ static status_t query_qp(const struct command *c)
 	return EFA_ADMIN_SUCCESS;
 }
 
-static status_t destroy_qp(const struct command *c)
+static u8 destroy_qp(const struct command *c)
 {
 	const struct efa_admin_destroy_qp_cmd *cmd = c->payload;
 
 	return found(qp_destroy(c->dev, cmd->qp_handle));
 }
 
-static status_t create_ah(const struct command *c)
+static u8 create_ah(const struct command *c)
 {
 	const struct efa_admin_create_ah_cmd *cmd = c->payload;
 	struct efa_admin_create_ah_resp *resp = c->resp;
@@ -182,7 +180,7 @@ static status_t create_ah(const struct command *c)
 	return EFA_ADMIN_SUCCESS;
 }
 
-static status_t destroy_ah(const struct command *c)
+static u8 destroy_ah(const struct command *c)
 {
 	const struct efa_admin_destroy_ah_cmd *cmd = c->payload;
 	struct address_handle *ah = table_get(&c->dev->ahs, cmd->ah);
@@ -193,11 +191,11 @@ static status_t destroy_ah(const struct command *c)
 	return EFA_ADMIN_SUCCESS;
 }
 
-static status_t reg_mr(const struct command *c)
+static u8 reg_mr(const struct command *c)
 {
 	struct efa_admin_reg_mr_resp *resp = c->resp;
 	enum pbl pbl = PBL_INLINE;
-	status_t status;
+	u8 status;
 	u32 key = 0;
 
 	if (EFA_GET(&c->flags, EFA_ADMIN_AQ_COMMON_DESC_CTRL_DATA_INDIRECT))
@@ -210,7 +208,7 @@ static status_t reg_mr(const struct command *c)
 	return status;
 }
 
-static status_t dereg_mr(const struct command *c)
+static u8 dereg_mr(const struct command *c)
 {
 	const struct efa_admin_dereg_mr_cmd *cmd = c->payload;
 
@@ -272,7 +270,7 @@ static void get_hints(struct efa_admin_hw_hints *hints)
 	hints->poll_interval = POLL_INTERVAL;
 }
 
-static status_t get_feature(const struct command *c)
+static u8 get_feature(const struct command *c)
 {
 	const struct efa_admin_get_feature_cmd *cmd = c->payload;
 	struct efa_admin_get_feature_resp *resp = c->resp;
@@ -304,7 +302,7 @@ static status_t get_feature(const struct command *c)
 }
 
 /* The guest tells of itself, in text that is not to be trusted. */
-static status_t set_host_info(const struct command *c,
+static u8 set_host_info(const struct command *c,
 			      const struct efa_admin_set_feature_cmd *cmd)
 {
 	struct efa_admin_host_info info;
@@ -323,7 +321,7 @@ static status_t set_host_info(const struct command *c,
 	return EFA_ADMIN_SUCCESS;
 }
 
-static status_t set_feature(const struct command *c)
+static u8 set_feature(const struct command *c)
 {
 	const struct efa_admin_set_feature_cmd *cmd = c->payload;
 
@@ -340,7 +338,7 @@ static status_t set_feature(const struct command *c)
 	}
 }
 
-static status_t get_stats(const struct command *c)
+static u8 get_stats(const struct command *c)
 {
 	const struct efa_admin_aq_get_stats_cmd *cmd = c->payload;
 	struct efa_admin_acq_get_stats_resp *resp = c->resp;
@@ -367,7 +365,7 @@ static status_t get_stats(const struct command *c)
 	}
 }
 
-static status_t (*const handlers[])(const struct command *c) = {
+static u8 (*const handlers[])(const struct command *c) = {
 	[EFA_ADMIN_CREATE_QP] = create_qp,
 	[EFA_ADMIN_MODIFY_QP] = modify_qp,
 	[EFA_ADMIN_QUERY_QP] = query_qp,
@@ -401,7 +399,7 @@ enum efa_admin_aq_completion_status command_run(struct efa_device *dev,
 						const struct efa_admin_aq_entry *cmd,
 						struct efa_admin_acq_entry *resp)
 {
-	_Alignas(u64) u8 payload[sizeof(cmd->request_payload)];
+	u8 payload[sizeof(cmd->request_payload)] __attribute__((aligned(8)));
 	u8 opcode = cmd->aq_common_descriptor.opcode;
 	const struct command command = {
 		.dev = dev,
@@ -409,7 +407,7 @@ enum efa_admin_aq_completion_status command_run(struct efa_device *dev,
 		.payload = payload,
 		.resp = resp,
 	};
-	status_t status;
+	u8 status;
 
 	memcpy(payload, cmd->request_payload, sizeof(payload));
 	if (!opcode || opcode > EFA_ADMIN_MAX_OPCODE)

@@ -41,7 +41,8 @@ enum efa_dma_kind {
 struct efa_host {
 	void *ctx;
 	int (*dma_read)(void *ctx, enum efa_dma_kind kind, uint64_t addr, void *buf, size_t len);
-	int (*dma_write)(void *ctx, enum efa_dma_kind kind, uint64_t addr, const void *buf, size_t len);
+	int (*dma_write)(void *ctx, enum efa_dma_kind kind, uint64_t addr, const void *buf,
+			 size_t len);
 	/*
 	 * One aligned 8-byte store to memory that is mapped, from any thread
 	 * and without waiting; -EAGAIN when it is not mapped, in which case
@@ -77,8 +78,10 @@ bool efa_fabric_work(struct efa_fabric *fabric);
  */
 struct efa_device *efa_device_new(struct efa_fabric *fabric, const char *name,
 				  const struct efa_host *host, void *llq);
-/* Takes the device off its fabric and frees it; peers see it vanish.  The caller
- * keeps efa_fabric_work() and the register functions out meanwhile. */
+/*
+ * Takes the device off its fabric and frees it; peers see it vanish.  The caller
+ * keeps efa_fabric_work() and the register functions out meanwhile.
+ */
 void efa_device_free(struct efa_device *dev);
 /*
  * About a second has gone by: the device tells its guest, in efa_fabric_work(),
@@ -97,6 +100,7 @@ int efa_device_config_write(struct efa_device *dev, uint64_t off, const void *bu
  * dropped with an event line, as the hardware would.
  */
 int efa_mmio_read(struct efa_device *dev, unsigned int bar, uint64_t off, void *buf, size_t len);
-int efa_mmio_write(struct efa_device *dev, unsigned int bar, uint64_t off, const void *buf, size_t len);
+int efa_mmio_write(struct efa_device *dev, unsigned int bar, uint64_t off, const void *buf,
+		   size_t len);
 
 #endif

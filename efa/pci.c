@@ -110,6 +110,7 @@ int pci_write(struct pci *pci, u64 off, const void *buf, size_t len, bool *reset
 
 		pci->config[off + i] = (pci->config[off + i] & ~mask) | (bytes[i] & mask);
 	}
-	*reset = off <= flr && flr - off < len && bytes[flr - off] & PCI_EXP_DEVCTL_BCR_FLR >> 8;
+	*reset = off <= flr && flr - off < len &&
+		 (bytes[flr - off] & (PCI_EXP_DEVCTL_BCR_FLR >> 8));
 	return 0;
 }

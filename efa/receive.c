@@ -25,7 +25,7 @@ static enum receive_state gather(const struct efa_io_rx_desc *descs, u32 count,
 	*recv = (struct receive){ .req_id = descs[0].req_id };
 	while (recv->descriptors < count) {
 		wire_decode_recv(&descs[recv->descriptors], &desc);
-		if (desc.first != (recv->descriptors == 0))
+		if (desc.first != !recv->descriptors)
 			break;
 		recv->descriptors++;
 		recv->segments[recv->count++] = desc.buffer;

@@ -429,7 +429,7 @@ void endpoints_connect(struct endpoint *a, struct endpoint *b)
 }
 
 void connect_pair(struct world *world, struct endpoint *a, struct endpoint *b,
-	     const struct endpoint_options *options)
+		  const struct endpoint_options *options)
 {
 	endpoint_open(a, world, &world->node[0], options);
 	endpoint_open(b, world, &world->node[1], options);

@@ -116,7 +116,7 @@ int qp_modify_to(struct endpoint *ep, u32 mask, u32 state, u8 rnr_retry);
 /* Two endpoints on two nodes, each with an address handle of the other. */
 void endpoints_connect(struct endpoint *a, struct endpoint *b);
 void connect_pair(struct world *world, struct endpoint *a, struct endpoint *b,
-	     const struct endpoint_options *options);
+		  const struct endpoint_options *options);
 
 /* Work requests to be changed before they are posted. */
 struct efa_io_tx_wqe message(const struct endpoint *from, const struct endpoint *to, u64 addr,

@@ -110,6 +110,7 @@ static void handles_name_one_object_only(void **state)
 
 	(void)state;
 	assert_int_equal(table_init(&table, 2, 6), 0);
+	assert_int_equal(table_add(&table, &table, &handle), 0); /* stays for a while */
 	for (int i = 0; i < 40; i++) {
 		assert_int_equal(table_add(&table, &object, &handle), 0);
 		assert_true(handle && handle != 63);
@@ -121,9 +122,9 @@ static void handles_name_one_object_only(void **state)
 		seen[i] = handle;
 	}
 	for (int i = 0; i < 40; i++)
-		for (int j = i + 1; j < 40 && j < i + 56; j++)
+		for (int j = i + 1; j < 40; j++)
 			assert_int_not_equal(seen[i], seen[j]);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		assert_int_equal(table_add(&table, &object, &handle), 0);
 	assert_int_not_equal(table_add(&table, &object, &handle), 0);
 	assert_null(table_at(&table, 4));

@@ -9,7 +9,8 @@ static const struct endpoint_options srd;
 static void requests_survive_every_wrap_of_the_rings(void **state)
 {
 	static const struct endpoint_options sizes[] = {
-		{ 0 }, { .wide = true, .sq_entries = 4, .rq_entries = 2, .cq_entries = 2 },
+		{ .sq_entries = 8 },
+		{ .wide = true, .sq_entries = 4, .rq_entries = 2, .cq_entries = 2 },
 		{ .sq_entries = 1, .rq_entries = 16, .cq_entries = 8 },
 	};
 
