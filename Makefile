@@ -3,6 +3,7 @@
 
 export BASE LINUX PATCHED CONFIG SUITE TEST ACCEL
 T := lab/toolbox/run
+DRIVER := build/$(or $(BASE),7.3)$(if $(LINUX),-own)/linux/drivers/infiniband/hw/efa
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -33,7 +34,7 @@ export:
 
 ## make efa         the emulated RDMA device
 efa: tree
-	@$T lab/step efa 'building the emulated RDMA device' make -C efa
+	@$T lab/step efa 'building the emulated RDMA device' make -C efa EFA_DEFS=/src/$(DRIVER)
 
 ## make clean       removes build/; the cache outside the checkout stays
 clean:

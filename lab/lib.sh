@@ -5,6 +5,9 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Everything that outlives a checkout: the toolbox, sources, ccache.
 CACHE=${P2PRDMA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/p2p-rdma}
 BASE=${BASE:-7.3}
+# What is built from that base; a user's own tree as the base has its own place.
+# shellcheck disable=SC2034 # for the scripts that source this
+OUT=$TOP/build/$BASE${LINUX:+-own}
 
 say() { printf '%s\n' "$*"; }
 
@@ -23,7 +26,11 @@ step() {
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	printf '%-58s ' "$what"
-	while sleep 15 && kill -0 $$; do printf .; done 2>/dev/null &
+	# Without the lock, which would otherwise live as long as the last sleep.
+	(
+		unlock
+		while sleep 15 && kill -0 $$; do printf .; done
+	) 2>/dev/null &
 	dots=$!
 	set +e
 	(
@@ -60,4 +67,4 @@ lock() {
 		flock "$LOCK_FD"
 	fi
 }
-unlock() { exec {LOCK_FD}>&-; }
+unlock() { [ -z "${LOCK_FD-}" ] || exec {LOCK_FD}>&-; }

@@ -3,9 +3,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 SERIES=$TOP/series/$BASE
-# A user's own tree as the base never mixes with the archive's.
-# shellcheck disable=SC2034 # for the scripts that source this
-OUT=$TOP/build/$BASE${LINUX:+-own}
 TREE=$OUT/linux
 
 [ -r "$SERIES/base" ] || die "there is no series for BASE=$BASE" \
@@ -16,6 +13,12 @@ topics() { (cd "$SERIES" && ls -d [0-9]*-*/ 2>/dev/null | tr -d /); }
 
 # The patches of a topic without its cover letter.
 patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
+
+# recipe BASE-COMMIT: what a tree is made from; it is made again when this changes.
+recipe() {
+	echo "$1"
+	for t in $(topics); do patches "$t"; done | xargs -r cat | sha256sum
+}
 
 # A fixed identity and no configuration of the host: the same base gives the
 # same commits everywhere.

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by the suites that run in the virtual machine: its devices, and what
+# several suites do with them.
+
+CMB_RDMA=/src/build/examples/cmb-rdma
+
+# PCI address of the NVMe controller with this serial number, as switch.args
+# gives them.
+controller() {
+	local c
+	for c in /sys/class/nvme/nvme*; do
+		[ "$(tr -d ' ' <"$c/serial")" != "$1" ] || basename "$(readlink -f "$c/device")"
+	done
+}
+NEAR=$(controller switch)
+FAR=$(controller root-port)
+NVME=$(cd "/sys/bus/pci/devices/$NEAR/nvme" && echo nvme*)n1
+P2PMEM=/sys/bus/pci/devices/$NEAR/p2pmem
+FREE=$(cat "$P2PMEM/available")
+
+all_free() {
+	local free
+	free=$(cat "$P2PMEM/available")
+	echo "$free bytes are available, $FREE were at the start"
+	[ "$free" = "$FREE" ]
+}
+
+log_says() { dmesg | grep -F "$1"; }
+
+# pair_of_copies SERVER CLIENT ARGUMENT...: cmb-rdma between two devices.
+pair_of_copies() {
+	local server=$1 client=$2 pid rc=0
+	shift 2
+	timeout 60 "$CMB_RDMA" --server --device="$server" >/tmp/server 2>&1 &
+	pid=$!
+	timeout 60 "$CMB_RDMA" --device="$client" "$@" localhost || rc=$?
+	# A client that was refused has never called the server.
+	[ $rc -eq 0 ] || kill $pid
+	wait $pid || { [ $rc -ne 0 ] || { rc=$? && cat /tmp/server; }; }
+	return $rc
+}
+
+# Maps CMB memory read-only, reads it, makes it writable and writes: ends at
+# once, or is stopped after 5 s (status 124).
+mprotect_write() {
+	timeout 5 python3 - "$P2PMEM/allocate" <<'PY'
+import ctypes, mmap, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mprotect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+fd = os.open(sys.argv[1], os.O_RDWR)
+p = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+byte = ctypes.c_ubyte.from_address(p)
+byte.value
+assert libc.mprotect(p, 4096, mmap.PROT_READ | mmap.PROT_WRITE) == 0
+byte.value = 42
+assert byte.value == 42
+PY
+}
+
+# register ACCESS: ibv_reg_mr() of 64 KiB of CMB memory on efa_0 with that
+# access, as libibverbs names it; says the errno and ends with status 3.
+register() {
+	python3 - "$P2PMEM/allocate" "$1" <<'PY'
+import ctypes, errno, mmap, os, sys
+import pyverbs.enums as e
+from pyverbs.device import Context
+from pyverbs.mr import MR
+from pyverbs.pd import PD
+from pyverbs.pyverbs_error import PyverbsRDMAError
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+fd = os.open(sys.argv[1], os.O_RDWR)
+p = libc.mmap(None, 65536, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+with Context(name="efa_0") as context, PD(context) as pd:
+    try:
+        MR(pd, 65536, getattr(e, sys.argv[2]), address=p).close()
+    except PyverbsRDMAError as error:
+        print(errno.errorcode[error.error_code])
+        sys.exit(3)
+PY
+}
