@@ -303,7 +303,7 @@ static u8 get_feature(const struct command *c)
 
 /* The guest tells of itself, in text that is not to be trusted. */
 static u8 set_host_info(const struct command *c,
-			      const struct efa_admin_set_feature_cmd *cmd)
+			const struct efa_admin_set_feature_cmd *cmd)
 {
 	struct efa_admin_host_info info;
 	char *release = (char *)info.os_dist_str;

@@ -7,8 +7,6 @@
 #include "receive.h"
 #include "transfer.h"
 
-#define RNR_RETRY_FOREVER 7
-
 /* A send and what it meets. */
 struct exchange {
 	struct efa_device *dev, *peer;

@@ -9,9 +9,6 @@
 #include "qp.h"
 #include "receive.h"
 
-#define RNR_RETRY_FOREVER 7
-#define RNR_RETRY_MAX	  7
-
 static bool sq_is_valid(const struct efa_admin_qp_alloc_size *size)
 {
 	u64 ring = size->send_queue_ring_size;
@@ -116,7 +113,7 @@ static bool modify_is_valid(const struct qp *qp, const struct efa_admin_modify_q
 	u32 mask = cmd->modify_mask;
 
 	if (EFA_GET(&mask, EFA_ADMIN_MODIFY_QP_CMD_RNR_RETRY) &&
-	    (qp->type != EFA_ADMIN_QP_TYPE_SRD || cmd->rnr_retry > RNR_RETRY_MAX))
+	    (qp->type != EFA_ADMIN_QP_TYPE_SRD || cmd->rnr_retry > RNR_RETRY_FOREVER))
 		return false;
 	if (!EFA_GET(&mask, EFA_ADMIN_MODIFY_QP_CMD_QP_STATE))
 		return true;

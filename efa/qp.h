@@ -7,6 +7,8 @@
 #include "device.h"
 #include "wire.h"
 
+#define RNR_RETRY_FOREVER 7 /* the largest value, and the default */
+
 struct send_queue {
 	u32 entries, size; /* of an entry, bytes */
 	u32 offset;	   /* in the LLQ memory */
