@@ -192,7 +192,8 @@ static void admin_init(struct world *world, struct node *node)
 	work(world);
 }
 
-static void connect(struct world *world, struct node *node, struct node *peer, u8 wide)
+/* @kind: 1: wide entries, 2: datagrams, 4: unsolicited receives. */
+static void connect(struct world *world, struct node *node, struct node *peer, u8 kind)
 {
 	u16 pd = command(world, node, EFA_ADMIN_ALLOC_PD, 0, "", 0);
 	u16 uar = command(world, node, EFA_ADMIN_ALLOC_UAR, 0, "", 0);
@@ -203,9 +204,10 @@ static void connect(struct world *world, struct node *node, struct node *peer, u
 		.eqn = command(world, node, EFA_ADMIN_CREATE_EQ, 0, &eq, sizeof(eq)),
 		.cq_ba.mem_addr_low = RAM_BASE + CQ, .num_sub_cqs = EFA_SUB_CQS, .uar = uar };
 	struct efa_admin_create_qp_cmd qp = {
-		.pd = pd, .qp_type = EFA_ADMIN_QP_TYPE_SRD, .uar = uar,
+		.pd = pd, .qp_type = kind & 2 ? EFA_ADMIN_QP_TYPE_UD : EFA_ADMIN_QP_TYPE_SRD,
+		.uar = uar, .flags = kind & 4,
 		.rq_base_addr = RAM_BASE + RQ,
-		.qp_alloc_size = { wide ? 1024 : 512, 8, 512, 32 } };
+		.qp_alloc_size = { kind & 1 ? 1024 : 512, 8, 512, 32 } };
 	struct efa_admin_reg_mr_cmd mr = {
 		.pd = pd, .mr_length = 0x4000, .flags = 12, .permissions = 7, .iova = DATA,
 		.pbl.inline_pbl_array = { RAM_BASE + DATA, RAM_BASE + DATA + 0x1000,
@@ -223,12 +225,26 @@ static void connect(struct world *world, struct node *node, struct node *peer, u
 	command(world, node, EFA_ADMIN_REG_MR, 0, &mr, sizeof(mr));
 }
 
-/* The handle of an object of @table, chosen by the input; mostly a good one. */
+/* The handle of an object of @table, chosen by the input: mostly a good one, for depth. */
 static u32 choose(struct input *in, const struct table *table)
 {
 	u8 n = take8(in);
+	u32 index = n < 192 ? 0 : n % 8;
 
-	return table_at(table, n % 4) ? table_handle(table, n % 4) : n;
+	return n < 248 && table_at(table, index) ? table_handle(table, index) : n;
+}
+
+/* Mostly inside the region that connect() makes, sometimes anywhere. */
+static struct segment choose_range(struct input *in, const struct table *mrs)
+{
+	struct segment range = { .key = choose(in, mrs), .addr = DATA + take8(in) * 64u };
+
+	range.len = take8(in);
+	if (range.len >= 240)
+		range.len = take32(in) >> (range.len - 240);
+	if (range.len > 0x4000 && range.len & 1)
+		range.addr = take32(in);
+	return range;
 }
 
 static void fuzz_command(struct world *world, struct node *node, struct input *in)
@@ -242,46 +258,81 @@ static void fuzz_command(struct world *world, struct node *node, struct input *i
 	command(world, node, opcode, flags, payload, sizeof(payload));
 }
 
+/* A page list that is its own block of addresses and, as a chunk, its own successor. */
 static void fuzz_region(struct world *world, struct node *node, struct input *in)
 {
+	static const u8 shifts[] = { 12, 12, 12, 13, 21, 31, 11, 12 };
+	u8 flags = take8(in), bytes = take8(in) < 240 ? 20 : take8(in);
+	struct efa_admin_ctrl_buff_info list = {
+		.length = bytes,
+		.address.mem_addr_low = RAM_BASE + LIST,
+	};
 	struct efa_admin_reg_mr_cmd mr = {
 		.pd = choose(in, &node->dev->pds),
-		.mr_length = take32(in) & 0xffffff,
-		.flags = 10 + take8(in) % 24,
+		.mr_length = take32(in) >> (flags & 31),
+		.flags = shifts[take8(in) % 8],
 		.permissions = take8(in),
-		.iova = take32(in),
+		.iova = DATA + take8(in),
+		.pbl.pbl = list,
 	};
-	u8 flags = take8(in) & 6;
 
-	mr.pbl.pbl.address.mem_addr_low = RAM_BASE + LIST + take8(in) % 8 * 8;
-	mr.pbl.pbl.length = take32(in) & 0xffff;
-	take(in, node->ram + LIST, 64);
-	command(world, node, EFA_ADMIN_REG_MR, flags, &mr, sizeof(mr));
+	for (u64 i = 0, page; i < 8; i++) {
+		page = RAM_BASE + (take8(in) % 17) * 0x1000ull;
+		memcpy(node->ram + LIST + i * sizeof(page), &page, sizeof(page));
+		if (i < 4 && !(flags & 0x60))
+			mr.pbl.inline_pbl_array[i] = page;
+	}
+	if (flags & 0x40) {
+		memcpy(node->ram + LIST + 8, &list, sizeof(list));
+		memcpy(node->ram + LIST, &(u64){ RAM_BASE + LIST }, sizeof(u64));
+	}
+	command(world, node, EFA_ADMIN_REG_MR, flags >> 4 & 6, &mr, sizeof(mr));
+}
+
+static void fuzz_state(struct world *world, struct node *node, struct input *in)
+{
+	struct efa_admin_modify_qp_cmd modify = {
+		.modify_mask = take8(in) & 0x3d,
+		.qp_handle = choose(in, &node->dev->qps),
+		.qp_state = take8(in) % 8,
+		.rnr_retry = take8(in) & 8 ? 7 : 0,
+	};
+
+	command(world, node, EFA_ADMIN_MODIFY_QP, 0, &modify, sizeof(modify));
+}
+
+static struct efa_io_tx_buf_desc descriptor(struct segment range)
+{
+	return (struct efa_io_tx_buf_desc){ .length = range.len, .lkey = range.key,
+					    .buf_addr_lo = range.addr };
 }
 
 static void fuzz_send(struct world *world, struct node *node, struct node *peer,
 		      struct input *in)
 {
-	u32 index = take8(in) % 4, size, at;
+	u32 index = take8(in) & take8(in) & 3, at;
+	u8 op = take8(in), flags = take8(in);
 	struct qp *qp = table_at(&node->dev->qps, index);
-	struct efa_io_tx_wqe wqe;
+	struct efa_io_tx_wqe wqe = {
+		.meta.ctrl1 = op % 3 | (op & 0x30) | EFA_IO_TX_META_DESC_META_DESC_MASK,
+		.meta.ctrl2 = EFA_IO_TX_META_DESC_FIRST_MASK | EFA_IO_TX_META_DESC_LAST_MASK |
+			      (flags & EFA_IO_TX_META_DESC_COMP_REQ_MASK),
+		.meta.dest_qp_num = choose(in, &peer->dev->qps),
+		.meta.ah = choose(in, &node->dev->ahs),
+		.meta.length = flags & 1 ? 1 : flags >> 1,
+		.data.sgl[0] = descriptor(choose_range(in, &peer->dev->mrs)),
+		.data.sgl[1] = descriptor(choose_range(in, &node->dev->mrs)),
+	};
 
 	if (!qp || !qp->sq.entries)
 		return;
-	take(in, &wqe, sizeof(wqe));
-	wqe.meta.ctrl1 = (wqe.meta.ctrl1 & 0x33) | 0x80;
-	wqe.meta.ctrl2 |= 0x0c;
-	wqe.meta.dest_qp_num = choose(in, &peer->dev->qps);
-	wqe.meta.ah = choose(in, &node->dev->ahs);
-	wqe.meta.qkey &= 1;
-	wqe.meta.length = wqe.meta.length % 4 ? wqe.meta.length % 4 : wqe.meta.length;
-	wqe.data.sgl[0].lkey = choose(in, &peer->dev->mrs); /* the remote key of an RDMA */
-	wqe.data.sgl[1].lkey = choose(in, &node->dev->mrs);
-	wqe.data.sgl[0].buf_addr_hi = wqe.data.sgl[1].buf_addr_hi = 0;
-	if (wqe.meta.ctrl3 & 1)
+	if (op % 3 == EFA_IO_SEND && flags & 2)
+		wqe.data.sgl[0] = wqe.data.sgl[1];
+	else if (flags & 4) /* lengths that agree */
 		wqe.data.sgl[1].length = wqe.data.sgl[0].length;
-	size = qp->sq.size;
-	at = qp->sq.offset + (qp->sq.producer & (qp->sq.entries - 1)) * size;
+	if (op > 240) /* a field that is anything */
+		take(in, (u8 *)&wqe + take8(in) % 60, 4);
+	at = qp->sq.offset + (qp->sq.producer & (qp->sq.entries - 1)) * qp->sq.size;
 	memcpy(node->dev->llq + at, &wqe, sizeof(wqe));
 	write32(node, EFA_BAR_DB, 2 * index * EFA_DB_PAGE_SIZE, (u16)(qp->sq.producer + 1));
 	work(world);
@@ -289,13 +340,14 @@ static void fuzz_send(struct world *world, struct node *node, struct node *peer,
 
 static void fuzz_receive(struct world *world, struct node *node, struct input *in)
 {
-	u32 index = take8(in) % 4, flags = take8(in), slot;
+	u32 index = take8(in) & take8(in) & 3, flags = take8(in), slot;
 	struct qp *qp = table_at(&node->dev->qps, index);
+	struct segment range = choose_range(in, &node->dev->mrs);
 	struct efa_io_rx_desc desc = {
-		.buf_addr_lo = DATA + take8(in) * 64u,
-		.req_id = take8(in),
-		.length = take32(in),
-		.lkey_ctrl = choose(in, &node->dev->mrs) | (flags & 3) << 30,
+		.buf_addr_lo = range.addr,
+		.req_id = flags >> 2,
+		.length = range.len,
+		.lkey_ctrl = range.key | (~flags & 3) << 30,
 	};
 
 	if (!qp || !qp->rq.entries)
@@ -345,6 +397,23 @@ static void fuzz_doorbell(struct world *world, struct node *node, struct input *
 	work(world);
 }
 
+static void plug_in(struct world *world, struct node *node)
+{
+	const struct efa_host host = { node, host_read, host_write, host_store64, host_irq,
+				       host_wake, host_event };
+
+	node->dev = efa_device_new(world->fabric, "fuzz", &host, llq[node - world->node]);
+}
+
+/* Its peer sees the device vanish; the one that comes has another address. */
+static void replace(struct world *world, struct node *node)
+{
+	efa_device_free(node->dev);
+	plug_in(world, node);
+	admin_init(world, node);
+	connect(world, node, node, 0);
+}
+
 static void operate(struct world *world, struct input *in)
 {
 	u8 op = take8(in);
@@ -352,8 +421,11 @@ static void operate(struct world *world, struct input *in)
 	u32 at;
 
 	switch (op >> 1 & 15) {
-	case 0: case 1:
+	case 0:
 		fuzz_command(world, node, in);
+		break;
+	case 1:
+		fuzz_state(world, node, in);
 		break;
 	case 2:
 		fuzz_region(world, node, in);
@@ -384,6 +456,8 @@ static void operate(struct world *world, struct input *in)
 		take(in, node->ram + at, 64);
 		break;
 	case 14:
+		if (take8(in) > 250)
+			replace(world, node);
 		efa_device_keep_alive(node->dev);
 		work(world);
 		break;
@@ -391,7 +465,7 @@ static void operate(struct world *world, struct input *in)
 		if (take8(in) & 1)
 			efa_device_reset(node->dev);
 		admin_init(world, node);
-		connect(world, node, peer, op >> 5 & 1);
+		connect(world, node, peer, op >> 5);
 		break;
 	}
 }
@@ -404,15 +478,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 
 	world->fabric = efa_fabric_new();
 	for (int i = 0; i < NODES; i++) {
-		const struct efa_host host = { &world->node[i], host_read, host_write, host_store64,
-					       host_irq, host_wake, host_event };
-
 		memset(llq[i], 0, 4 * EFA_LLQ_SIZE);
-		world->node[i].dev = efa_device_new(world->fabric, "fuzz", &host, llq[i]);
+		plug_in(world, &world->node[i]);
 	}
 	for (int i = 0; i < NODES; i++) {
 		admin_init(world, &world->node[i]);
-		connect(world, &world->node[i], &world->node[!i], first >> i & 1);
+		connect(world, &world->node[i], &world->node[!i], first);
 	}
 	while (in.len)
 		operate(world, &in);
