@@ -59,12 +59,14 @@ need_space() {
 
 # One run at a time builds a thing; a second one waits for it.  The lock goes
 # with the process, so a killed run leaves none behind.
+LOCKS=()
 lock() {
+	local fd
 	mkdir -p "$(dirname "$1")"
-	exec {LOCK_FD}>"$1"
-	if ! flock -n "$LOCK_FD"; then
-		say "waiting for another run that holds $1"
-		flock "$LOCK_FD"
-	fi
+	exec {fd}>"$1"
+	LOCKS+=("$fd")
+	flock -n "$fd" && return
+	say "waiting for another run that holds $1" >&2
+	flock "$fd"
 }
-unlock() { [ -z "${LOCK_FD-}" ] || exec {LOCK_FD}>&-; }
+unlock() { for fd in "${LOCKS[@]}"; do exec {fd}>&-; done; }

@@ -3,6 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 SERIES=$TOP/series/$BASE
+# shellcheck disable=SC2034 # for the scripts that source this
 TREE=$OUT/linux
 
 [ -r "$SERIES/base" ] || die "there is no series for BASE=$BASE" \
