@@ -2,6 +2,8 @@
 # Sourced by the suites that run in the virtual machine: its devices, and what
 # several suites do with them.
 
+# shellcheck disable=SC2034 # for the suites that source this
+
 CMB_RDMA=/src/build/examples/cmb-rdma
 
 # PCI address of the NVMe controller with this serial number, as switch.args
@@ -35,8 +37,11 @@ pair_of_copies() {
 	pid=$!
 	timeout 60 "$CMB_RDMA" --device="$client" "$@" localhost || rc=$?
 	# A client that was refused has never called the server.
-	[ $rc -eq 0 ] || kill $pid
-	wait $pid || { [ $rc -ne 0 ] || { rc=$? && cat /tmp/server; }; }
+	[ $rc -eq 0 ] || kill $pid 2>/dev/null || true
+	if ! wait $pid; then
+		cat /tmp/server
+		[ $rc -ne 0 ] || rc=1
+	fi
 	return $rc
 }
 

@@ -21,7 +21,7 @@ check() {
 		echo "not ok $N - $what"
 		FAILED=1
 		printf '# status %d\n' $rc
-		sed 's/^/# /' <<<"$said"
+		printf '# %s\n' "${said//$'\n'/$'\n# '}"
 	fi
 }
 
