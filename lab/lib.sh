@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Sourced by every script in lab/: where things are, and how to speak.
 
+# shellcheck disable=SC2034 # for the scripts that source this
+
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Everything that outlives a checkout: the toolbox, sources, ccache.
 CACHE=${P2PRDMA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/p2p-rdma}
 BASE=${BASE:-7.3}
 # What is built from that base; a user's own tree as the base has its own place.
-# shellcheck disable=SC2034 # for the scripts that source this
 OUT=$TOP/build/$BASE${LINUX:+-own}
 
 say() { printf '%s\n' "$*"; }
@@ -39,7 +40,8 @@ step() {
 	) >"$log" 2>&1 </dev/null
 	rc=$?
 	set -e
-	kill "$dots" && wait "$dots" 2>/dev/null || true
+	kill "$dots"
+	wait "$dots" 2>/dev/null || true
 	if ((rc)); then
 		printf 'failed (%d s)\n' $((SECONDS - start))
 		tail -n 25 "$log" >&2

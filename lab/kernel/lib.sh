@@ -7,10 +7,10 @@ SERIES=$TOP/series/$BASE
 TREE=$OUT/linux
 
 [ -r "$SERIES/base" ] || die "there is no series for BASE=$BASE" \
-	"there is: $(cd "$TOP/series" && ls -d */ | tr -d '/\n')"
+	"there is: $(cd "$TOP/series" && echo *)"
 
 # The topics, in the order in which they apply.
-topics() { (cd "$SERIES" && ls -d [0-9]*-*/ 2>/dev/null | tr -d /); }
+topics() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort; }
 
 # The patches of a topic without its cover letter.
 patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
