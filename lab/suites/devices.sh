@@ -63,10 +63,10 @@ assert byte.value == 42
 PY
 }
 
-# register ACCESS: ibv_reg_mr() of 64 KiB of CMB memory on efa_0 with that
-# access, as libibverbs names it; says the errno and ends with status 3.
+# register DEVICE ACCESS: ibv_reg_mr() of 64 KiB of CMB memory with that access,
+# as libibverbs names it; if refused, says the errno and ends with status 3.
 register() {
-	python3 - "$P2PMEM/allocate" "$1" <<'PY'
+	python3 - "$P2PMEM/allocate" "$1" "$2" <<'PY'
 import ctypes, errno, mmap, os, sys
 import pyverbs.enums as e
 from pyverbs.device import Context
@@ -77,9 +77,9 @@ libc = ctypes.CDLL(None)
 libc.mmap.restype = ctypes.c_void_p
 fd = os.open(sys.argv[1], os.O_RDWR)
 p = libc.mmap(None, 65536, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
-with Context(name="efa_0") as context, PD(context) as pd:
+with Context(name=sys.argv[2]) as context, PD(context) as pd:
     try:
-        MR(pd, 65536, getattr(e, sys.argv[2]), address=p).close()
+        MR(pd, 65536, getattr(e, sys.argv[3]), address=p).close()
     except PyverbsRDMAError as error:
         print(errno.errorcode[error.error_code])
         sys.exit(3)
