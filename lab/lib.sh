@@ -10,6 +10,9 @@ BASE=${BASE:-7.3}
 # What is built from that base; a user's own tree as the base has its own place.
 OUT=$TOP/build/$BASE${LINUX:+-own}
 
+# An ordinary user's path has no chroot.
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { printf '%s\n' "$*"; }
 
 die() {
