@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Every target calls one script in lab/; 'make help' lists them.
 
-export BASE LINUX PATCHED CONFIG SUITE TEST ACCEL
+export BASE LINUX PATCHED CONFIG SUITE TEST
 T := lab/toolbox/run
 DRIVER := build/$(or $(BASE),7.3)$(if $(LINUX),-own)/linux/drivers/infiniband/hw/efa
 
@@ -12,7 +12,7 @@ help:
 demo: kernel efa
 	@lab/demo
 
-## make test        all tests; SUITE=name for one suite (tests/ in README)
+## make test        all tests; SUITE=name for one of them (see README)
 test:
 	@lab/test
 

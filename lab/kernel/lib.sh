@@ -15,6 +15,16 @@ topics() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort;
 # The patches of a topic without its cover letter.
 patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
 
+# worktree DIR COMMIT: another checkout of the tree, at that commit.
+worktree() {
+	if [ -e "$1/.git" ]; then
+		git -C "$1" checkout -q --detach "$2"
+	else
+		git -C "$TREE" worktree prune
+		git -C "$TREE" worktree add -q --detach "$1" "$2"
+	fi
+}
+
 # recipe BASE-COMMIT: what a tree is made from; it is made again when this changes.
 recipe() {
 	echo "$1"
