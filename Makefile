@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Every target calls one script in lab/; 'make help' lists them.
 
-export BASE LINUX PATCHED CONFIG SUITE TEST
+export BASE LINUX PATCHED CONFIG SUITE KERNEL TEST ROTATE
 T := lab/toolbox/run
 DRIVER := build/$(or $(BASE),7.3)$(if $(LINUX),-own)/linux/drivers/infiniband/hw/efa
 
@@ -12,9 +12,13 @@ help:
 demo: kernel efa
 	@lab/demo
 
-## make test        all tests; SUITE=name for one of them (see README)
+## make test        all tests; SUITE=, KERNEL=, TEST= for some (see README)
 test:
 	@lab/test
+
+## make table       docs/tests.md from the results of 'make test ROTATE=all'
+table:
+	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests.md
 
 ## make shell       a shell in the virtual machine
 shell: kernel efa
@@ -40,4 +44,4 @@ efa: tree
 clean:
 	@$T rm -rf build
 
-.PHONY: help demo test shell tree kernel export efa clean
+.PHONY: help demo test table shell tree kernel export efa clean

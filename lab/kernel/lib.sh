@@ -18,7 +18,7 @@ patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
 # worktree DIR COMMIT: another checkout of the tree, at that commit.
 worktree() {
 	if [ -e "$1/.git" ]; then
-		git -C "$1" checkout -q --detach "$2"
+		git -C "$1" checkout -q -f --detach "$(git -C "$TREE" rev-parse "$2")"
 	else
 		git -C "$TREE" worktree prune
 		git -C "$TREE" worktree add -q --detach "$1" "$2"
