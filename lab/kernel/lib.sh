@@ -25,6 +25,18 @@ worktree() {
 	fi
 }
 
+# The series' own tests, which earlier states of it are tested with, too.
+TESTS=(mm/gup_test.c mm/gup_test.h tools/testing/selftests ':(glob)**/tests/**')
+
+# state DIR NAME: a checkout of the tree at the base, a topic or HEAD; NAME+tests
+# has the series' tests on top.
+state() {
+	local commit=${2%+tests}
+	worktree "$1" "$commit"
+	[ "$commit" = "$2" ] || git -C "$1" cherry-pick \
+		$(git -C "$TREE" rev-list --reverse "$commit..HEAD" -- "${TESTS[@]}")
+}
+
 # recipe BASE-COMMIT: what a tree is made from; it is made again when this changes.
 recipe() {
 	echo "$1"
