@@ -63,6 +63,21 @@ assert byte.value == 42
 PY
 }
 
+# Writes CMB memory, clears the soft-dirty bits, which makes the mapping's pages
+# read-only, and writes again: ends at once, or is stopped after 5 s (status 124).
+clear_refs_write() {
+	timeout 5 python3 - "$P2PMEM/allocate" <<'PY'
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+memory = mmap.mmap(fd, 4096)
+memory[0] = 1
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("4")
+memory[0] = 42
+assert memory[0] == 42
+PY
+}
+
 # register DEVICE ACCESS: ibv_reg_mr() of 64 KiB of CMB memory with that access,
 # as libibverbs names it; if refused, says the errno and ends with status 3.
 register() {
