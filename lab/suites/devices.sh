@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034 # for the suites that source this
 
 CMB_RDMA=/src/build/examples/cmb-rdma
+PROGRAMS=/src/build/programs
 
 # PCI address of the NVMe controller with this serial number, as switch.args
 # gives them.
@@ -25,6 +26,26 @@ all_free() {
 	free=$(cat "$P2PMEM/available")
 	echo "$free bytes are available, $FREE were at the start"
 	[ "$free" = "$FREE" ]
+}
+
+# The kernel knows no memory region, of any RDMA device.
+no_regions() {
+	local regions
+	regions=$(rdma resource show mr)
+	echo "$regions"
+	[ -z "$regions" ]
+}
+
+# kmemleak, which only the debug kernel has, finds no lost object.  What is new
+# may be on its way to a list: only what a second scan finds, too, is lost.
+no_leaks() {
+	local leaks=/sys/kernel/debug/kmemleak
+	[ -e $leaks ] || return 0
+	sleep 5
+	echo scan >$leaks
+	echo scan >$leaks
+	cat $leaks
+	[ -z "$(cat $leaks)" ]
 }
 
 log_says() { dmesg | grep -F "$1"; }
