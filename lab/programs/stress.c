@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* stress: starts the workers, kills some, and keeps the accounts. */
+#include "stress.h"
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmb.h"
+
+static const char usage[] =
+"usage: stress [--seed=N] [--ops=N] [--processes=N] [--report=FILE]\n"
+"              P2PMEM DEVICE DRIVE\n"
+"Processes do random operations on the controller memory whose folder in sysfs is\n"
+"P2PMEM, with the RDMA device DEVICE and the block device DRIVE, which is\n"
+"OVERWRITTEN.  Some are killed.  Again and again all of them stop, and what is\n"
+"free must be what was free at first without the pages that they own.\n"
+"\n"
+"  --seed=N       what is done (default: another each time); the same seed gives\n"
+"                 each process the same operations, but not their order in time\n"
+"  --ops=N        operations of all processes (10000)\n"
+"  --processes=N  (8)\n"
+"  --report=FILE  writes what was done there, as Markdown\n"
+"\n"
+"Exit status: 0 all was right, 1 something was not, 2 usage.\n";
+
+#define MAX_PROCESSES 64
+#define ROUND	      25 /* operations of a worker from one audit to the next */
+#define PATIENCE      60 /* seconds that a worker may take for them */
+#define KILLED_EVERY  6	 /* rounds, on average, in which a worker is killed */
+
+struct child {
+	pid_t pid;
+	int socket;
+	unsigned int lives;
+	unsigned int pages; /* owned after the last round */
+};
+
+struct parent {
+	struct stress stress;
+	struct cmb cmb;
+	size_t size; /* bytes free before the first worker, as now the pages of all must add up to */
+	uint64_t random;
+	struct child child[MAX_PROCESSES];
+	uint64_t ops;
+	unsigned int audits, kills;
+	unsigned int most; /* pages owned at an audit */
+	unsigned long count[OPERATIONS][OUTCOMES];
+};
+
+/* Public domain splitmix64, by Sebastiano Vigna. */
+uint64_t random_next(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static void say_how_to_repeat(const struct stress *stress, FILE *out)
+{
+	fprintf(out, "stress --seed=%" PRIu64 " --ops=%" PRIu64 " --processes=%u %s %s %s\n",
+		stress->seed, stress->ops, stress->processes, stress->p2pmem, stress->device,
+		stress->drive);
+}
+
+/* Something was not right: the children end, too. */
+static _Noreturn void give_up(struct parent *p)
+{
+	fflush(stdout);
+	fprintf(stderr, "stress: after %" PRIu64 " operations; to repeat: ", p->ops);
+	say_how_to_repeat(&p->stress, stderr);
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		if (p->child[i].pid)
+			kill(-p->child[i].pid, SIGKILL);
+	exit(1);
+}
+
+static void start(struct parent *p, unsigned int nth)
+{
+	struct child *child = &p->child[nth];
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
+		err(1, "socketpair");
+	fflush(stdout);
+	child->pid = fork();
+	if (child->pid < 0)
+		err(1, "fork");
+	if (!child->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpgid(0, 0);
+		close(sockets[0]);
+		worker_run(&p->stress, nth, child->lives, sockets[1]);
+	}
+	setpgid(child->pid, child->pid);
+	close(sockets[1]);
+	child->socket = sockets[0];
+	child->pages = 0;
+	child->lives++;
+}
+
+/* Waits until nothing of the worker is left, its children included. Returns how it ended. */
+static int bury(struct child *child)
+{
+	pid_t group = child->pid;
+	int status;
+
+	while (waitpid(child->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			err(1, "waitpid");
+	kill(-group, SIGKILL);
+	while (waitpid(-group, NULL, 0) > 0)
+		;
+	close(child->socket);
+	*child = (struct child){ .lives = child->lives };
+	return status;
+}
+
+static void order(struct parent *p, unsigned int ops)
+{
+	const struct order order = { .ops = ops };
+
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		if (send(p->child[i].socket, &order, sizeof(order), MSG_NOSIGNAL) != sizeof(order)) {
+			warnx("worker %u is not there", i);
+			give_up(p);
+		}
+}
+
+/* One worker, now and then, at a moment that only the clock decides. */
+static int kill_one(struct parent *p)
+{
+	unsigned int victim = random_next(&p->random) % p->stress.processes;
+	struct timespec pause = { .tv_nsec = random_next(&p->random) % 200000000 };
+
+	if (random_next(&p->random) % KILLED_EVERY)
+		return -1;
+	nanosleep(&pause, NULL);
+	kill(p->child[victim].pid, SIGKILL);
+	p->kills++;
+	return victim;
+}
+
+static void add_up(struct parent *p, const struct account *account)
+{
+	for (unsigned int op = 0; op < OPERATIONS; op++)
+		for (unsigned int i = 0; i < OUTCOMES; i++) {
+			p->count[op][i] += account->count[op][i];
+			p->ops += account->count[op][i];
+		}
+}
+
+/* Whether the worker has answered; its account is then added up. */
+static bool hear(struct parent *p, unsigned int nth, struct account *account)
+{
+	struct pollfd in = { .fd = p->child[nth].socket, .events = POLLIN };
+
+	if (!poll(&in, 1, PATIENCE * 1000)) {
+		warnx("worker %u does not answer for %u s", nth, PATIENCE);
+		give_up(p);
+	}
+	if (recv(in.fd, account, sizeof(*account), 0) != sizeof(*account))
+		return false;
+	add_up(p, account);
+	p->child[nth].pages = account->pages;
+	return true;
+}
+
+static void collect(struct parent *p, unsigned int nth, bool killed)
+{
+	struct account account = {};
+	bool heard = hear(p, nth, &account);
+	int status;
+
+	if (heard && !account.leaves && !killed)
+		return;
+	status = bury(&p->child[nth]);
+	if (status && !(killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
+		warnx("worker %u ended with status 0x%x", nth, status);
+		give_up(p);
+	}
+	start(p, nth);
+}
+
+/* Nobody does anything now. */
+static void audit(struct parent *p)
+{
+	size_t available = cmb_available(&p->cmb), owned = 0;
+
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		owned += p->child[i].pages;
+	p->audits++;
+	if (owned > p->most)
+		p->most = owned;
+	if (available + owned * PAGE == p->size)
+		return;
+	warnx("%zu bytes are available, which is %+ld pages from what there should be:", available,
+	      (long)(available + owned * PAGE - p->size) / (long)PAGE);
+	warnx("%zu at first, and now the workers own %zu pages", p->size, owned);
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		warnx("worker %u, life %u: %u pages", i, p->child[i].lives, p->child[i].pages);
+	give_up(p);
+}
+
+static void play_round(struct parent *p)
+{
+	int victim;
+
+	order(p, ROUND);
+	victim = kill_one(p);
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		collect(p, i, (int)i == victim);
+	audit(p);
+}
+
+static void end(struct parent *p)
+{
+	order(p, 0);
+	for (unsigned int i = 0; i < p->stress.processes; i++) {
+		int status = bury(&p->child[i]);
+
+		if (status) {
+			warnx("worker %u ended with status 0x%x", i, status);
+			give_up(p);
+		}
+	}
+	audit(p);
+}
+
+static void report(const struct parent *p, FILE *out)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	fprintf(out, "%" PRIu64 " operations by %u processes on Linux %s, seed %" PRIu64 ":\n"
+		"%u audits agreed, at most %u pages were owned, %u workers were killed.\n\n",
+		p->ops, p->stress.processes, kernel.release, p->stress.seed, p->audits, p->most,
+		p->kills);
+	fputs("| operation                    |     done |  refused |\n"
+	      "|------------------------------|---------:|---------:|\n", out);
+	for (unsigned int op = 0; op < OPERATIONS; op++)
+		fprintf(out, "| %-28s | %8lu | %8lu |\n", operation_names[op], p->count[op][DONE],
+			p->count[op][REFUSED]);
+}
+
+/* An operation that was never done tests nothing; the first few thousand have each. */
+static void check_variety(struct parent *p)
+{
+	for (unsigned int op = 0; p->stress.ops >= 5000 && op < OPERATIONS; op++)
+		if (!p->count[op][DONE] && !p->count[op][REFUSED]) {
+			warnx("%s was never done", operation_names[op]);
+			give_up(p);
+		}
+}
+
+static void write_report(struct parent *p)
+{
+	FILE *out = fopen(p->stress.report, "w");
+
+	if (!out)
+		err(1, "%s", p->stress.report);
+	fputs("    ", out);
+	say_how_to_repeat(&p->stress, out);
+	fputc('\n', out);
+	report(p, out);
+	if (fclose(out))
+		err(1, "%s", p->stress.report);
+}
+
+static uint64_t number(const char *text)
+{
+	char *end;
+	uint64_t n = strtoull(text, &end, 0);
+
+	if (end == text || *end)
+		errx(2, "%s: not a number", text);
+	return n;
+}
+
+static void parse(struct stress *stress, int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "processes", required_argument, NULL, 'p' },
+		{ "report", required_argument, NULL, 'r' },
+		{},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (c == 's')
+			stress->seed = number(optarg);
+		else if (c == 'o')
+			stress->ops = number(optarg);
+		else if (c == 'p')
+			stress->processes = number(optarg);
+		else if (c == 'r')
+			stress->report = optarg;
+		else
+			errx(2, "%s", usage);
+	}
+	if (argc != optind + 3 || !stress->processes || stress->processes > MAX_PROCESSES)
+		errx(2, "%s", usage);
+	stress->p2pmem = argv[optind];
+	stress->device = argv[optind + 1];
+	stress->drive = argv[optind + 2];
+}
+
+int main(int argc, char **argv)
+{
+	struct parent p = { .stress = { .seed = time(NULL), .ops = 10000, .processes = 8 } };
+
+	parse(&p.stress, argc, argv);
+	setlinebuf(stdout);
+	printf("seed %" PRIu64 "\n", p.stress.seed);
+	p.random = ~p.stress.seed;
+	cmb_open(&p.cmb, p.stress.p2pmem);
+	p.size = cmb_available(&p.cmb);
+	/* So that the children of killed workers are waited for, too. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (unsigned int i = 0; i < p.stress.processes; i++)
+		start(&p, i);
+	while (p.ops < p.stress.ops)
+		play_round(&p);
+	end(&p);
+	check_variety(&p);
+	report(&p, stdout);
+	if (p.stress.report)
+		write_report(&p);
+	return 0;
+}
