@@ -21,8 +21,7 @@
 #include "cmb.h"
 
 static const char usage[] =
-"usage: stress [--seed=N] [--ops=N] [--processes=N] [--report=FILE]\n"
-"              P2PMEM DEVICE DRIVE\n"
+"usage: stress [--seed=N] [--ops=N] [--processes=N] P2PMEM DEVICE DRIVE\n"
 "Processes do random operations on the controller memory whose folder in sysfs is\n"
 "P2PMEM, with the RDMA device DEVICE and the block device DRIVE, which is\n"
 "OVERWRITTEN.  Some are killed.  Again and again all of them stop, and what is\n"
@@ -32,7 +31,6 @@ static const char usage[] =
 "                 each process the same operations, but not their order in time\n"
 "  --ops=N        operations of all processes (10000)\n"
 "  --processes=N  (8)\n"
-"  --report=FILE  writes what was done there, as Markdown\n"
 "\n"
 "Exit status: 0 all was right, 1 something was not, 2 usage.\n";
 
@@ -70,20 +68,15 @@ uint64_t random_next(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-static void say_how_to_repeat(const struct stress *stress, FILE *out)
-{
-	fprintf(out, "stress --seed=%" PRIu64 " --ops=%" PRIu64 " --processes=%u %s %s %s\n",
-		stress->seed, stress->ops, stress->processes, stress->p2pmem, stress->device,
-		stress->drive);
-}
-
 /* Something was not right: the children end, too. */
 static _Noreturn void give_up(struct parent *p)
 {
-	fflush(stdout);
-	fprintf(stderr, "stress: after %" PRIu64 " operations; to repeat: ", p->ops);
-	say_how_to_repeat(&p->stress, stderr);
-	for (unsigned int i = 0; i < p->stress.processes; i++)
+	const struct stress *s = &p->stress;
+
+	warnx("after %" PRIu64 " operations; to repeat: stress --seed=%" PRIu64 " --ops=%" PRIu64
+	      " --processes=%u %s %s %s", p->ops, s->seed, s->ops, s->processes, s->p2pmem,
+	      s->device, s->drive);
+	for (unsigned int i = 0; i < s->processes; i++)
 		if (p->child[i].pid)
 			kill(-p->child[i].pid, SIGKILL);
 	exit(1);
@@ -241,20 +234,20 @@ static void end(struct parent *p)
 	audit(p);
 }
 
-static void report(const struct parent *p, FILE *out)
+static void report(const struct parent *p)
 {
 	struct utsname kernel;
 
 	uname(&kernel);
-	fprintf(out, "%" PRIu64 " operations by %u processes on Linux %s, seed %" PRIu64 ":\n"
-		"%u audits agreed, at most %u pages were owned, %u workers were killed.\n\n",
-		p->ops, p->stress.processes, kernel.release, p->stress.seed, p->audits, p->most,
-		p->kills);
-	fputs("| operation                    |     done |  refused |\n"
-	      "|------------------------------|---------:|---------:|\n", out);
+	printf("%" PRIu64 " operations by %u processes on Linux %s, seed %" PRIu64 ":\n"
+	       "%u audits agreed, at most %u pages were owned, %u workers were killed.\n\n",
+	       p->ops, p->stress.processes, kernel.release, p->stress.seed, p->audits, p->most,
+	       p->kills);
+	puts("| operation                    |     done |  refused |\n"
+	     "|------------------------------|---------:|---------:|");
 	for (unsigned int op = 0; op < OPERATIONS; op++)
-		fprintf(out, "| %-28s | %8lu | %8lu |\n", operation_names[op], p->count[op][DONE],
-			p->count[op][REFUSED]);
+		printf("| %-28s | %8lu | %8lu |\n", operation_names[op], p->count[op][DONE],
+		       p->count[op][REFUSED]);
 }
 
 /* An operation that was never done tests nothing; the first few thousand have each. */
@@ -265,20 +258,6 @@ static void check_variety(struct parent *p)
 			warnx("%s was never done", operation_names[op]);
 			give_up(p);
 		}
-}
-
-static void write_report(struct parent *p)
-{
-	FILE *out = fopen(p->stress.report, "w");
-
-	if (!out)
-		err(1, "%s", p->stress.report);
-	fputs("    ", out);
-	say_how_to_repeat(&p->stress, out);
-	fputc('\n', out);
-	report(p, out);
-	if (fclose(out))
-		err(1, "%s", p->stress.report);
 }
 
 static uint64_t number(const char *text)
@@ -297,7 +276,6 @@ static void parse(struct stress *stress, int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' },
 		{ "ops", required_argument, NULL, 'o' },
 		{ "processes", required_argument, NULL, 'p' },
-		{ "report", required_argument, NULL, 'r' },
 		{},
 	};
 	int c;
@@ -309,8 +287,6 @@ static void parse(struct stress *stress, int argc, char **argv)
 			stress->ops = number(optarg);
 		else if (c == 'p')
 			stress->processes = number(optarg);
-		else if (c == 'r')
-			stress->report = optarg;
 		else
 			errx(2, "%s", usage);
 	}
@@ -339,8 +315,6 @@ int main(int argc, char **argv)
 		play_round(&p);
 	end(&p);
 	check_variety(&p);
-	report(&p, stdout);
-	if (p.stress.report)
-		write_report(&p);
+	report(&p);
 	return 0;
 }

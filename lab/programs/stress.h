@@ -48,7 +48,6 @@ struct stress {
 	uint64_t seed;
 	uint64_t ops;
 	unsigned int processes;
-	const char *report; /* file, or NULL */
 };
 
 /* The parent's order: so many operations, or the end. */
