@@ -49,7 +49,7 @@ struct child {
 struct parent {
 	struct stress stress;
 	struct cmb cmb;
-	size_t size; /* bytes free before the first worker, as now the pages of all must add up to */
+	size_t size; /* bytes free before the first worker */
 	uint64_t random;
 	struct child child[MAX_PROCESSES];
 	uint64_t ops;
@@ -127,11 +127,12 @@ static void order(struct parent *p, unsigned int ops)
 {
 	const struct order order = { .ops = ops };
 
-	for (unsigned int i = 0; i < p->stress.processes; i++)
-		if (send(p->child[i].socket, &order, sizeof(order), MSG_NOSIGNAL) != sizeof(order)) {
-			warnx("worker %u is not there", i);
-			give_up(p);
-		}
+	for (unsigned int i = 0; i < p->stress.processes; i++) {
+		if (send(p->child[i].socket, &order, sizeof(order), MSG_NOSIGNAL) == sizeof(order))
+			continue;
+		warnx("worker %u is not there", i);
+		give_up(p);
+	}
 }
 
 /* One worker, now and then, at a moment that only the clock decides. */
