@@ -227,6 +227,14 @@ static void go_stolen(void)
 	in_flight();
 }
 
+/* Says that it holds the buffer, and does. */
+static void go_hold(void)
+{
+	puts("holding");
+	fflush(stdout);
+	pause();
+}
+
 static const struct {
 	const char *name;
 	void (*go)(void);
@@ -242,6 +250,7 @@ static const struct {
 	{ "exec-with-ring", go_exec_with_ring },
 	{ "socket", go_socket },
 	{ "stolen", go_stolen },
+	{ "hold", go_hold },
 };
 
 static int usage(void)
