@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define BUFFER (1 << 20) /* bytes, the one fixed buffer */
 #define PART (64 << 10) /* bytes of one request */
 #define PARTS (BUFFER / PART)
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 
 enum { REFUSED = 3 };
 
@@ -238,6 +240,7 @@ static void go_hold(void)
 static const struct {
 	const char *name;
 	void (*go)(void);
+	bool late; /* the mapping is made writable after it was read */
 } WAYS[] = {
 	{ "orderly", go_orderly },
 	{ "exit", go_exit },
@@ -251,6 +254,7 @@ static const struct {
 	{ "socket", go_socket },
 	{ "stolen", go_stolen },
 	{ "hold", go_hold },
+	{ "written-late", go_orderly, .late = true },
 };
 
 static int usage(void)
@@ -259,41 +263,47 @@ static int usage(void)
 		"DRIVE   block device whose first MiB is overwritten\n"
 		"MEMORY  'anonymous' or .../p2pmem/allocate\n"
 		"WAY     how it ends:");
-	for (size_t i = 0; i < sizeof(WAYS) / sizeof(*WAYS); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(WAYS); i++)
 		fprintf(stderr, " %s", WAYS[i].name);
 	fputc('\n', stderr);
 	return 2;
 }
 
-int main(int argc, char **argv)
+static void map(const char *name, bool late)
 {
-	void (*go)(void) = NULL;
-	struct iovec iov = { .iov_len = BUFFER };
-	int memory = -1, flags = MAP_PRIVATE | MAP_ANONYMOUS, rc;
+	int memory = -1, flags = MAP_PRIVATE | MAP_ANONYMOUS;
 
-	for (size_t i = 0; argc == 4 && i < sizeof(WAYS) / sizeof(*WAYS); i++)
-		if (strcmp(argv[3], WAYS[i].name) == 0)
-			go = WAYS[i].go;
-	if (!go)
-		return usage();
-	drive = open(argv[1], O_RDWR | O_DIRECT);
-	need(drive >= 0);
-	if (strcmp(argv[2], "anonymous") != 0) {
-		memory = open(argv[2], O_RDWR);
+	if (strcmp(name, "anonymous") != 0) {
+		memory = open(name, O_RDWR);
 		need(memory >= 0);
 		flags = MAP_SHARED;
 	}
-	buffer = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, flags, memory, 0);
+	buffer = mmap(NULL, BUFFER, PROT_READ | (late ? 0 : PROT_WRITE), flags, memory, 0);
 	need(buffer != MAP_FAILED);
-	iov.iov_base = buffer;
+	for (int i = 0; late && i < BUFFER; i += 4096)
+		(void)*(volatile unsigned char *)(buffer + i);
+	need(!late || mprotect(buffer, BUFFER, PROT_READ | PROT_WRITE) == 0);
+}
 
+int main(int argc, char **argv)
+{
+	size_t way = 0;
+	int rc;
+
+	while (argc == 4 && way < ARRAY_SIZE(WAYS) && strcmp(argv[3], WAYS[way].name) != 0)
+		way++;
+	if (argc != 4 || way == ARRAY_SIZE(WAYS))
+		return usage();
+	drive = open(argv[1], O_RDWR | O_DIRECT);
+	need(drive >= 0);
+	map(argv[2], WAYS[way].late);
 	need(io_uring_queue_init(PARTS, &ring, 0) == 0);
-	rc = io_uring_register_buffers(&ring, &iov, 1);
+	rc = io_uring_register_buffers(&ring, &(struct iovec){ buffer, BUFFER }, 1);
 	if (rc < 0) {
 		puts(strerrorname_np(-rc));
 		return REFUSED;
 	}
 	transfers(1);
-	go();
+	WAYS[way].go();
 	return 0;
 }
