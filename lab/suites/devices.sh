@@ -128,3 +128,21 @@ with Context(name=sys.argv[2]) as context, PD(context) as pd:
         sys.exit(3)
 PY
 }
+
+# gup_test_pin: a long-term pin of 64 KiB of CMB memory that allows peer-to-peer
+# memory, by mm/gup_test.c; says how many bytes were pinned.
+gup_test_pin() {
+	python3 - "$P2PMEM/allocate" <<'PY'
+import ctypes, fcntl, mmap, os, struct, sys
+FOLL_WRITE, FOLL_PCI_P2PDMA = 1 << 0, 1 << 10
+GUP_TEST = "QQQQIII8I4x"  # struct gup_test
+PIN_LONGTERM_BENCHMARK = 3 << 30 | struct.calcsize(GUP_TEST) << 16 | ord("g") << 8 | 3
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+memory = os.open(sys.argv[1], os.O_RDWR)
+p = libc.mmap(None, 65536, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, memory, 0)
+call = bytearray(struct.pack(GUP_TEST, 0, 0, p, 65536, 16, FOLL_WRITE | FOLL_PCI_P2PDMA, 0, *[0] * 8))
+fcntl.ioctl(os.open("/sys/kernel/debug/gup_test", os.O_RDWR), PIN_LONGTERM_BENCHMARK, call)
+print(struct.unpack(GUP_TEST, call)[3], "bytes pinned")
+PY
+}
