@@ -32,6 +32,7 @@
 #define EFA_PAGE_SHIFT_MIN 12
 #define EFA_PAGE_SHIFT_MAX 30
 #define EFA_MTU		   8928u      /* bytes of a message */
+#define EFA_GRH_SIZE	   40	      /* bytes before a datagram in its receive buffer */
 #define EFA_MAX_RDMA_SIZE  (1u << 30) /* bytes */
 #define EFA_ADDRESS_BITS   48
 #define EFA_DMA_SIZE	   (64u << 10) /* most bytes of one DMA */

@@ -49,6 +49,12 @@ static u16 handle_of_sender(const struct exchange *x)
 	return UINT16_MAX;
 }
 
+/* A datagram comes behind room for its header, in the buffer and in the length. */
+static u32 room_for_header(const struct exchange *x)
+{
+	return x->qp->type == EFA_ADMIN_QP_TYPE_UD ? EFA_GRH_SIZE : 0;
+}
+
 static struct completion receive_completion(const struct exchange *x,
 					    enum efa_io_comp_status status)
 {
@@ -60,7 +66,7 @@ static struct completion receive_completion(const struct exchange *x,
 		.op = send->op,
 		.has_imm = send->has_imm,
 		.imm = send->imm,
-		.len = send->len,
+		.len = room_for_header(x) + send->len,
 		.src_qpn = x->qp->qpn,
 		.ah = ah,
 		.src_gid = ah == UINT16_MAX ? x->dev->gid : NULL,
@@ -108,6 +114,7 @@ static enum efa_io_comp_status put_message(const struct exchange *x, const struc
 {
 	const struct send_request *send = &x->qp->send;
 	u8 *bounce = x->dev->fabric->bounce;
+	u32 offset = room_for_header(x);
 	const struct memory buffer = {
 		.dev = x->peer,
 		.pd = x->target->pd,
@@ -116,7 +123,7 @@ static enum efa_io_comp_status put_message(const struct exchange *x, const struc
 		.count = recv->count,
 	};
 
-	if (recv->len < send->len) {
+	if (recv->len < offset + send->len) {
 		*remote = EFA_IO_COMP_STATUS_LOCAL_ERROR_BAD_LENGTH;
 		return EFA_IO_COMP_STATUS_REMOTE_ERROR_BAD_LENGTH;
 	}
@@ -126,7 +133,7 @@ static enum efa_io_comp_status put_message(const struct exchange *x, const struc
 	}
 	if (memory_read(&x->local, 0, bounce, send->len))
 		return EFA_IO_COMP_STATUS_LOCAL_ERROR_QP_INTERNAL_ERROR;
-	if (memory_write(&buffer, 0, bounce, send->len)) {
+	if (memory_write(&buffer, offset, bounce, send->len)) {
 		*remote = EFA_IO_COMP_STATUS_LOCAL_ERROR_QP_INTERNAL_ERROR;
 		return EFA_IO_COMP_STATUS_REMOTE_ERROR_ABORT;
 	}
@@ -256,7 +263,7 @@ static enum progress send_datagram(struct exchange *x, struct address_handle *ah
 	if (find_target(x, ah))
 		return done(status, EFA_IO_COMP_STATUS_OK);
 	if (receive_peek(x->peer, x->target, &recv) != RECEIVE_READY ||
-	    recv.len < x->qp->send.len) {
+	    recv.len < room_for_header(x) + x->qp->send.len) {
 		x->peer->stats.basic.rx_drops++;
 		return done(status, EFA_IO_COMP_STATUS_OK);
 	}

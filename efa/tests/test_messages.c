@@ -293,6 +293,7 @@ static void dma_errors_are_told_to_the_side_they_are_not_of(void **state)
 
 static void a_datagram_arrives_or_is_lost_but_never_fails(void **state)
 {
+	const struct efa_io_rx_cdesc_ex *cqe;
 	struct endpoint a, b;
 	struct efa_io_tx_wqe wqe;
 
@@ -301,7 +302,7 @@ static void a_datagram_arrives_or_is_lost_but_never_fails(void **state)
 	wqe = message(&a, &b, a.buffer, 100);
 	expect_send_error(&a, wqe, EFA_IO_COMP_STATUS_OK); /* nothing posted */
 	assert_int_equal(b.node->dev->stats.basic.rx_drops, 1);
-	post_recv(&b, b.buffer, 99, 1);
+	post_recv(&b, b.buffer, EFA_GRH_SIZE + 99, 1);
 	expect_send_error(&a, wqe, EFA_IO_COMP_STATUS_OK); /* too short */
 	assert_int_equal(b.node->dev->stats.basic.rx_drops, 2);
 	wqe.meta.qkey++;
@@ -311,8 +312,9 @@ static void a_datagram_arrives_or_is_lost_but_never_fails(void **state)
 
 	wqe = message(&a, &b, a.buffer, 99);
 	expect_send_error(&a, wqe, EFA_IO_COMP_STATUS_OK);
-	expect(&b, EFA_IO_RECV_QUEUE, 1, EFA_IO_COMP_STATUS_OK);
-	assert_filled(b.node, b.buffer, 99, 2);
+	cqe = expect(&b, EFA_IO_RECV_QUEUE, 1, EFA_IO_COMP_STATUS_OK);
+	assert_int_equal(cqe->base.length, EFA_GRH_SIZE + 99);
+	assert_filled(b.node, b.buffer + EFA_GRH_SIZE, 99, 2);
 }
 
 static void a_datagram_queue_pair_knows_no_rdma(void **state)
