@@ -36,16 +36,28 @@ no_regions() {
 	[ -z "$regions" ]
 }
 
-# kmemleak, which only the debug kernel has, finds no lost object.  What is new
-# may be on its way to a list: only what a second scan finds, too, is lost.
+# kmemleak, which only the debug kernel has.  What is new may be on its way to a
+# list: only what a second scan finds, too, is lost.
+KMEMLEAK=/sys/kernel/debug/kmemleak
+scan_for_leaks() {
+	echo scan >$KMEMLEAK
+	echo scan >$KMEMLEAK
+}
+# What the boot has lost (the first root's mount options are) is none of a
+# suite's: from here on it is known, with no line about it on the console.
+forget_leaks() {
+	[ -e $KMEMLEAK ] || return 0
+	echo 6 >/proc/sys/kernel/printk
+	scan_for_leaks
+	echo clear >$KMEMLEAK
+	echo 7 >/proc/sys/kernel/printk
+}
 no_leaks() {
-	local leaks=/sys/kernel/debug/kmemleak
-	[ -e $leaks ] || return 0
+	[ -e $KMEMLEAK ] || return 0
 	sleep 5
-	echo scan >$leaks
-	echo scan >$leaks
-	cat $leaks
-	[ -z "$(cat $leaks)" ]
+	scan_for_leaks
+	cat $KMEMLEAK
+	[ -z "$(cat $KMEMLEAK)" ]
 }
 
 # expect_warning FILE COMMAND...: the command makes the kernel warn once, from that
