@@ -17,9 +17,10 @@ patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
 
 # worktree DIR COMMIT: another checkout of the tree, at that commit.
 worktree() {
-	if [ -e "$1/.git" ]; then
+	if [ -e "$1/.git" ] && git -C "$1" rev-parse -q --verify HEAD >/dev/null 2>&1; then
 		git -C "$1" checkout -q -f --detach "$(git -C "$TREE" rev-parse "$2")"
 	else
+		rm -rf "$1"
 		git -C "$TREE" worktree prune
 		git -C "$TREE" worktree add -q --detach "$1" "$2"
 	fi
