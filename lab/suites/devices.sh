@@ -67,6 +67,13 @@ expect_warning() {
 	"${@:2}"
 }
 
+# expect_lock_report FUNCTION: lockdep, where it is on, is going to report an order of
+# locks in which that function takes one.  It is off afterwards.
+expect_lock_report() {
+	! grep -q 'debug_locks: *1' /proc/lockdep_stats 2>/dev/null ||
+		echo "lab: expects a lock report of $1" >/dev/kmsg
+}
+
 log_says() { dmesg | grep -F "$1"; }
 
 # pair_of_copies SERVER CLIENT ARGUMENT...: cmb-rdma between two devices.
