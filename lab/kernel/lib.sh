@@ -30,12 +30,13 @@ worktree() {
 TESTS=(drivers/pci/tests drivers/infiniband/core/tests)
 
 # state DIR NAME: a checkout of the tree at the base, a topic or HEAD; NAME+tests
-# has the series' tests on top.
+# has the series' tests on top, but for those of what cannot be called there.
 state() {
 	local commit=${2%+tests}
 	worktree "$1" "$commit"
 	[ "$commit" = "$2" ] || git -C "$1" cherry-pick \
-		$(git -C "$TREE" rev-list --reverse "$commit..HEAD" -- "${TESTS[@]}")
+		$(git -C "$TREE" rev-list --reverse --invert-grep --grep='KUnit tests of revocation' \
+			"$commit..HEAD" -- "${TESTS[@]}")
 }
 
 # recipe BASE-COMMIT: what a tree is made from; it is made again when this changes.

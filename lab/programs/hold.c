@@ -2,8 +2,10 @@
 /* hold: holds controller memory, registered or not, until it is told to let go. */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <infiniband/verbs.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +20,8 @@ static const char usage[] =
 "usage: hold [OPTION...] P2PMEM\n"
 "Maps memory of the folder P2PMEM in sysfs, says 'holds', and obeys lines of\n"
 "standard input, each answered with 'done': deregister, close (that, and the\n"
-"RDMA device), unmap.\n"
-"Exits at its end.\n"
+"RDMA device), unmap, unbind FOLDER (a PCI device's in sysfs).\n"
+"Says 'stopped' when a copy fails, and copies no more.  Exits at its end.\n"
 "\n"
 "  --device=NAME  registers each region with this RDMA device\n"
 "  --regions=N    so many (1)\n"
@@ -70,8 +72,10 @@ static void copy(struct holder *h, unsigned int from, unsigned int to)
 	uint64_t id;
 
 	h->rdma.remote.rkey = h->mr[to]->rkey;
-	if (rdma_post(&h->rdma, &transfer) || rdma_wait(&h->rdma, 10, &id))
-		exit(1);
+	if (rdma_post(&h->rdma, &transfer) || rdma_wait(&h->rdma, 10, &id)) {
+		h->traffic = h->churn = false;
+		puts("stopped");
+	}
 }
 
 static void let_go(struct holder *h)
@@ -109,9 +113,24 @@ static void work(struct holder *h)
 	}
 }
 
-static void obey(struct holder *h, const char *line)
+static void unbind(const char *folder)
 {
-	if (!strcmp(line, "deregister\n"))
+	const char *name = strrchr(folder, '/') + 1;
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/driver/unbind", folder);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, name, strlen(name)) < 0)
+		err(1, "%s", path);
+	close(fd);
+}
+
+static void obey(struct holder *h, char *line)
+{
+	if (!strncmp(line, "unbind /", 8))
+		unbind(strtok(line + 7, "\n"));
+	else if (!strcmp(line, "deregister\n"))
 		let_go(h);
 	else if (!strcmp(line, "close\n"))
 		close_device(h);
@@ -183,7 +202,7 @@ int main(int argc, char **argv)
 {
 	struct holder h = { .regions = 1, .size = 16 * PAGE };
 	struct pollfd in = { .fd = 0, .events = POLLIN };
-	char line[32];
+	char line[PATH_MAX];
 
 	parse(&h, argc, argv);
 	set_up(&h);
