@@ -29,7 +29,7 @@ static const char usage[] =
 "  --traffic      lets the device copy between regions all the time\n"
 "  --churn=SEED   registers, copies and deregisters at random all the time\n";
 
-#define MAX_REGIONS 256
+#define MAX_REGIONS 4096
 
 struct holder {
 	struct cmb cmb;
