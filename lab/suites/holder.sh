@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced after tap.sh and devices.sh by the suites in which devices leave while a process,
+# the holder, has memory regions on the drive's memory.
+
+DRIVE=/sys/bus/pci/devices/$NEAR
+# shellcheck disable=SC2034 # for the suites that source this
+EFA=$(readlink -f /sys/class/infiniband/efa_0/device)
+
+# within SECONDS COMMAND...: holds when the command succeeds within that time.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		((SECONDS < end)) || { echo "not within the time: $*" && return 1; }
+		sleep 0.1
+	done
+}
+
+# What the holder says goes to $SAID, and it has $STARTS seconds to get its regions; it obeys
+# what is written to descriptor 7, and ends with it.
+SAID=/tmp/holder STARTS=20
+start_holder() {
+	HELD=0
+	rm -f /tmp/holder.in
+	mkfifo /tmp/holder.in
+	"$PROGRAMS/hold" "$@" "$P2PMEM" </tmp/holder.in >"$SAID" 2>&1 &
+	HOLDER=$!
+	exec 7>/tmp/holder.in
+	within "$STARTS" grep -qx holds "$SAID" || { cat "$SAID" && return 1; }
+}
+end_holder() {
+	kill -0 "$HOLDER" || { cat "$SAID" && return 1; }
+	exec 7>&-
+	wait "$HOLDER" || { cat "$SAID" && return 1; }
+}
+
+# The drive is there, and all of its memory is free but the HELD bytes that a holder maps.
+HELD=0
+drive_is_back() { compgen -G "$DRIVE/nvme/nvme*/nvme*n1" && is_free; }
+is_free() { [ "$(cat "$P2PMEM/available")" -eq $((FREE - HELD)) ]; }
+
+rescan() { echo 1 >/sys/bus/pci/rescan; }
+remove() { echo 1 >"$1/remove"; }
+unbind() { basename "$1" >"$1/driver/unbind"; }
+bind() { basename "$1" >"/sys/bus/pci/drivers/$2/bind"; }
+bind_drive() { bind "$DRIVE" nvme; }
