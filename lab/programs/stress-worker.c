@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <infiniband/verbs.h>
 #include <inttypes.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmb.h"
@@ -44,11 +46,23 @@ struct worker {
 	const char *doing;
 };
 
+/* Where an operation ends that the removal of the drive does not let succeed. */
+static sigjmp_buf removed;
+
 static void check(const struct worker *w, bool right, const char *what, struct run run)
 {
 	if (!right)
 		errx(1, "worker %u, %s of %u pages at %u: %s (errno %s)", w->nth, w->doing, run.n,
 		     run.first, what, strerrorname_np(errno));
+}
+
+/* As check(), but while the drive is being removed it may be wrong, if that @explains it. */
+static void check_unless_removed(const struct worker *w, bool right, bool explains,
+				 const char *what, struct run run)
+{
+	if (!right && explains && *removal)
+		siglongjmp(removed, 1);
+	check(w, right, what, run);
 }
 
 /* A number in [0, @n). */
@@ -100,7 +114,8 @@ static size_t length(struct run run)
 
 /*
  * A page's tag is its first and its last word. The CPU writes and reads no more of it than that;
- * transfers move the whole.
+ * transfers move the whole. It is 0, not known, after a removal of the drive has broken off what
+ * was to change it.
  */
 static volatile uint64_t *words(unsigned int slot)
 {
@@ -122,31 +137,38 @@ static void check_tag(struct worker *w, unsigned int slot)
 	struct run one = { slot, 1 };
 
 	errno = 0;
-	check(w, words(slot)[0] == tag && words(slot)[WORDS - 1] == tag, "another tag", one);
+	check(w, !tag || (words(slot)[0] == tag && words(slot)[WORDS - 1] == tag), "another tag",
+	      one);
 }
 
 /* Operations */
 
+static enum outcome unmap(struct worker *w, struct run run)
+{
+	check(w, !munmap(address(run), length(run)), "refused", run);
+	model_unmap(&w->model, run);
+	return DONE;
+}
+
 static enum outcome map(struct worker *w, struct run run)
 {
+	void *p;
+
 	if (w->model.owned + run.n > QUOTA) {
 		munmap(ARENA, SLOTS * PAGE);
 		model_unmap(&w->model, (struct run){ 0, SLOTS });
 	}
 	if (w->model.owned + run.n > QUOTA)
 		return IDLE;
-	check(w, mmap(address(run), length(run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		      w->cmb.allocate, 0) != MAP_FAILED, "refused", run);
+	p = mmap(address(run), length(run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 w->cmb.allocate, 0);
+	/* What was there is gone or not. */
+	if (p == MAP_FAILED)
+		unmap(w, run);
+	check_unless_removed(w, p != MAP_FAILED, errno == ENODEV, "refused", run);
 	model_map(&w->model, run);
 	for (unsigned int i = 0; i < run.n; i++)
 		write_tag(w, run.first + i);
-	return DONE;
-}
-
-static enum outcome unmap(struct worker *w, struct run run)
-{
-	check(w, !munmap(address(run), length(run)), "refused", run);
-	model_unmap(&w->model, run);
 	return DONE;
 }
 
@@ -194,7 +216,8 @@ static enum outcome greed(struct worker *w, struct run run)
 {
 	void *p = cmb_map(&w->cmb, 0, 1UL << 30);
 
-	check(w, p == MAP_FAILED && errno == ENOMEM, "not ENOMEM", run);
+	check_unless_removed(w, p == MAP_FAILED && errno == ENOMEM, errno == ENODEV, "not ENOMEM",
+			     run);
 	return REFUSED;
 }
 
@@ -206,7 +229,8 @@ static enum outcome look(struct worker *w, struct run run)
 	ssize_t n = write(w->pipe[1], address(one), sizeof(word));
 
 	if (usable(w, one, PROT_READ)) {
-		check(w, n == sizeof(word) && read(w->pipe[0], &word, n) == n, "unreadable", one);
+		check_unless_removed(w, n == sizeof(word), errno == EFAULT, "unreadable", one);
+		check(w, read(w->pipe[0], &word, n) == n, "no word in the pipe", one);
 		check_tag(w, run.first);
 		return DONE;
 	}
@@ -253,7 +277,8 @@ static enum outcome pin(struct worker *w, struct run run)
 	struct run may = model_usable(&w->model, run, PROT_READ | PROT_WRITE);
 	long done = pinner_try(&w->pinner, address(run), length(run), peer);
 
-	check(w, done == (peer ? (long)length(may) : 0), "too few or too many", run);
+	check_unless_removed(w, done == (peer ? (long)length(may) : 0), done < (long)length(may),
+			     "too few or too many", run);
 	return done ? DONE : REFUSED;
 }
 
@@ -268,11 +293,11 @@ static enum outcome register_run(struct worker *w, struct run run)
 		return IDLE;
 	mr = ibv_reg_mr(w->rdma.pd, address(run), length(run), access);
 	if (usable(w, run, writable ? PROT_READ | PROT_WRITE : PROT_READ)) {
-		check(w, mr, "refused", run);
+		check_unless_removed(w, mr, errno == EFAULT || errno == ENODEV, "refused", run);
 		model_register(&w->model, run, (uintptr_t)address(run), writable)->handle = mr;
 		return DONE;
 	}
-	check(w, !mr && errno == EFAULT, "not EFAULT", run);
+	check_unless_removed(w, !mr && errno == EFAULT, !mr && errno == ENODEV, "not EFAULT", run);
 	return REFUSED;
 }
 
@@ -310,9 +335,21 @@ static struct part random_part(struct worker *w, unsigned int max)
 	return part;
 }
 
+static enum ibv_wc_status completion(struct worker *w, struct run run)
+{
+	time_t end = time(NULL) + TIMEOUT;
+	struct ibv_wc wc;
+	int n;
+
+	while (!(n = ibv_poll_cq(w->rdma.cq, 1, &wc)) && time(NULL) <= end)
+		usleep(20);
+	check(w, n == 1, "no completion", run);
+	return wc.status;
+}
+
 /* Data go from @local to @remote if @write, else the other way. */
-static void transfer(struct worker *w, bool write, void *local, uint32_t lkey,
-		     const struct part *remote)
+static enum ibv_wc_status transfer(struct worker *w, bool write, void *local, uint32_t lkey,
+				   const struct part *remote)
 {
 	struct rdma_transfer transfer = {
 		.opcode = write ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
@@ -323,11 +360,15 @@ static void transfer(struct worker *w, bool write, void *local, uint32_t lkey,
 	};
 	struct ibv_mr *mr = remote->region->handle;
 	struct run run = { remote->first, remote->n };
-	uint64_t id;
 
 	w->rdma.remote.rkey = mr->rkey;
-	check(w, !rdma_post(&w->rdma, &transfer) && !rdma_wait(&w->rdma, TIMEOUT, &id),
-	      "no transfer", run);
+	check(w, !rdma_post(&w->rdma, &transfer), "not posted", run);
+	return completion(w, run);
+}
+
+static void check_transfer(const struct worker *w, enum ibv_wc_status status, struct run run)
+{
+	check_unless_removed(w, status == IBV_WC_SUCCESS, true, ibv_wc_status_str(status), run);
 }
 
 static bool overlap(const struct part *a, const struct part *b)
@@ -344,12 +385,16 @@ static enum outcome copy(struct worker *w, bool write)
 {
 	struct part from = random_part(w, MAX_RUN), to = random_part(w, from.n);
 	const struct part *local = write ? &from : &to;
+	enum ibv_wc_status status;
 
 	from.n = to.n;
 	if (!to.n || !to.region->writable || overlap(&from, &to))
 		return IDLE;
-	transfer(w, write, (void *)(uintptr_t)(local->region->addr + local->first * PAGE),
-		 ((struct ibv_mr *)local->region->handle)->lkey, write ? &to : &from);
+	for (unsigned int i = 0; i < to.n; i++)
+		to.region->page[to.first + i]->tag = 0;
+	status = transfer(w, write, (void *)(uintptr_t)(local->region->addr + local->first * PAGE),
+			  ((struct ibv_mr *)local->region->handle)->lkey, write ? &to : &from);
+	check_transfer(w, status, (struct run){ to.first, to.n });
 	for (unsigned int i = 0; i < to.n; i++)
 		to.region->page[to.first + i]->tag = from.region->page[from.first + i]->tag;
 	return DONE;
@@ -372,15 +417,15 @@ static enum outcome inspect(struct worker *w, struct run run)
 {
 	struct part part = random_part(w, MAX_RUN);
 
-	(void)run;
 	if (!part.n)
 		return IDLE;
-	transfer(w, false, w->host, w->host_mr->lkey, &part);
+	run = (struct run){ part.first, part.n };
+	check_transfer(w, transfer(w, false, w->host, w->host_mr->lkey, &part), run);
 	for (unsigned int i = 0; i < part.n; i++) {
 		uint64_t tag = part.region->page[part.first + i]->tag;
 
-		check(w, w->host[i][0] == tag && w->host[i][WORDS - 1] == tag, "another tag",
-		      (struct run){ part.first, part.n });
+		check(w, !tag || (w->host[i][0] == tag && w->host[i][WORDS - 1] == tag),
+		      "another tag", run);
 	}
 	return DONE;
 }
@@ -394,11 +439,14 @@ static off_t drive_offset(const struct worker *w, unsigned int block)
 static enum outcome save(struct worker *w, struct run run)
 {
 	unsigned int block = random_below(w, BLOCKS - run.n + 1);
+	ssize_t n;
 
 	if (!usable(w, run, PROT_READ))
 		return IDLE;
-	check(w, pwrite(w->drive, address(run), length(run), drive_offset(w, block)) ==
-	      (ssize_t)length(run), "not written", run);
+	for (unsigned int i = 0; i < run.n; i++)
+		w->block[block + i] = 0;
+	n = pwrite(w->drive, address(run), length(run), drive_offset(w, block));
+	check_unless_removed(w, n == (ssize_t)length(run), true, "not written", run);
 	for (unsigned int i = 0; i < run.n; i++)
 		w->block[block + i] = w->model.slot[run.first + i].page->tag;
 	return DONE;
@@ -407,14 +455,17 @@ static enum outcome save(struct worker *w, struct run run)
 static enum outcome load(struct worker *w, struct run run)
 {
 	unsigned int block = random_below(w, BLOCKS - run.n + 1);
+	ssize_t n;
 
 	for (unsigned int i = 0; i < run.n; i++)
 		if (!w->block[block + i])
 			return IDLE;
 	if (!usable(w, run, PROT_READ | PROT_WRITE))
 		return IDLE;
-	check(w, pread(w->drive, address(run), length(run), drive_offset(w, block)) ==
-	      (ssize_t)length(run), "not read", run);
+	for (unsigned int i = 0; i < run.n; i++)
+		w->model.slot[run.first + i].page->tag = 0;
+	n = pread(w->drive, address(run), length(run), drive_offset(w, block));
+	check_unless_removed(w, n == (ssize_t)length(run), true, "not read", run);
 	for (unsigned int i = 0; i < run.n; i++)
 		w->model.slot[run.first + i].page->tag = w->block[block + i];
 	return DONE;
@@ -498,13 +549,47 @@ static enum outcome operate(struct worker *w)
 	return outcome;
 }
 
-static void obey(struct worker *w, unsigned int ops)
+/* Whether that was an operation; one that the removal of the drive broke off was. */
+static bool operated(struct worker *w)
 {
+	return sigsetjmp(removed, 1) || operate(w) != IDLE;
+}
+
+/* The drive has been removed: all of its memory is gone, and its regions lead nowhere. */
+static void lose(struct worker *w)
+{
+	struct run all = { 0, SLOTS };
+	void *p;
+
+	w->doing = "removal of the drive";
+	for (struct run one = { 0, 1 }; one.first < SLOTS; one.first++)
+		check(w, write(w->pipe[1], address(one), 1) < 0 && errno == EFAULT,
+		      "memory is left", one);
+	p = cmb_map(&w->cmb, 0, PAGE);
+	check(w, p == MAP_FAILED && errno == ENODEV, "mmap does not say ENODEV", all);
+	for (unsigned int i = 0; i < w->model.regions; i++) {
+		struct part part = { &w->model.region[i], 0, 1 };
+
+		check(w, transfer(w, false, w->host, w->host_mr->lkey, &part) != IBV_WC_SUCCESS,
+		      "a region is left", all);
+	}
+	/* The rest waits until the drive is back. */
+	while (w->model.regions && random_below(w, 4))
+		deregister(w, (struct run){ random_below(w, MAX_REGIONS), 1 });
+}
+
+static void obey(struct worker *w, const struct order *order)
+{
+	unsigned int ops = order->ops;
+
 	w->account = (struct account){};
-	while (ops && !w->account.leaves)
-		if (operate(w) != IDLE)
-			ops--;
+	if (order->task == OPERATE)
+		while (ops && !w->account.leaves)
+			ops -= operated(w);
 	w->account.pages = w->model.owned;
+	w->account.regions = w->model.regions;
+	if (order->task == LOSE)
+		lose(w);
 }
 
 static void tidy_up(struct worker *w)
@@ -519,6 +604,15 @@ static void tidy_up(struct worker *w)
 	ibv_dereg_mr(w->host_mr);
 	rdma_close(&w->rdma);
 	check(w, !w->model.owned, "the model has pages left", all);
+}
+
+/* The CPU has touched memory that is not there. */
+static void sigbus(int sig)
+{
+	if (*removal)
+		siglongjmp(removed, 1);
+	/* It does so again, and the worker ends. */
+	signal(sig, SIG_DFL);
 }
 
 static void open_rdma(struct worker *w)
@@ -552,6 +646,7 @@ static struct worker *worker_new(const struct stress *stress, unsigned int nth, 
 	if (w->host == MAP_FAILED || w->drive < 0 || pipe(w->pipe))
 		err(1, "%s", stress->drive);
 	open_rdma(w);
+	signal(SIGBUS, sigbus);
 	return w;
 }
 
@@ -561,8 +656,8 @@ _Noreturn void worker_run(const struct stress *stress, unsigned int nth, unsigne
 	struct worker *w = worker_new(stress, nth, life);
 	struct order order;
 
-	while (recv(socket, &order, sizeof(order), 0) == sizeof(order) && order.ops) {
-		obey(w, order.ops);
+	while (recv(socket, &order, sizeof(order), 0) == sizeof(order) && order.task != END) {
+		obey(w, &order);
 		if (send(socket, &w->account, sizeof(w->account), 0) != sizeof(w->account))
 			err(1, "worker %u: the parent does not listen", nth);
 		if (w->account.leaves)

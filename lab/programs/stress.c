@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
@@ -19,18 +20,24 @@
 #include <unistd.h>
 
 #include "cmb.h"
+#include "stress-drive.h"
 
 static const char usage[] =
-"usage: stress [--seed=N] [--ops=N] [--processes=N] P2PMEM DEVICE DRIVE\n"
+"usage: stress [OPTION...] P2PMEM DEVICE\n"
 "Processes do random operations on the controller memory whose folder in sysfs is\n"
-"P2PMEM, with the RDMA device DEVICE and the block device DRIVE, which is\n"
+"P2PMEM, with the RDMA device DEVICE and the drive's namespace, which is\n"
 "OVERWRITTEN.  Some are killed.  Again and again all of them stop, and what is\n"
-"free must be what was free at first without the pages that they own.\n"
+"free must be what was free at first without the pages that they own.  Now and\n"
+"then the drive is unbound or removed under them: that must end while they hold\n"
+"on, and the drive come back with all of its memory free.\n"
 "\n"
-"  --seed=N       what is done (default: another each time); the same seed gives\n"
-"                 each process the same operations, but not their order in time\n"
-"  --ops=N        operations of all processes (10000)\n"
-"  --processes=N  (8)\n"
+"  --seed=N           what is done (default: another each time); the same seed\n"
+"                     gives each process the same operations, but not their order\n"
+"                     in time\n"
+"  --ops=N            operations of all processes (10000)\n"
+"  --processes=N      (8)\n"
+"  --removed-every=N  the drive is removed in one of N rounds, on average (3; 0:\n"
+"                     never; not 1, for operations of such rounds do not count)\n"
 "\n"
 "Exit status: 0 all was right, 1 something was not, 2 usage.\n";
 
@@ -38,23 +45,30 @@ static const char usage[] =
 #define ROUND	      25 /* operations of a worker from one audit to the next */
 #define PATIENCE      60 /* seconds that a worker may take for them */
 #define KILLED_EVERY  6	 /* rounds, on average, in which a worker is killed */
+#define REMOVAL_LIMIT 15 /* seconds that a removal of the drive may take */
 
 struct child {
-	pid_t pid;
+	pid_t pid; /* 0: there is none */
 	int socket;
 	unsigned int lives;
 	unsigned int pages; /* owned after the last round */
+	unsigned int regions;
 };
+
+atomic_bool *removal;
 
 struct parent {
 	struct stress stress;
 	struct cmb cmb;
+	struct drive drive;
 	size_t size; /* bytes free before the first worker */
 	uint64_t random;
 	struct child child[MAX_PROCESSES];
 	uint64_t ops;
 	unsigned int audits, kills;
 	unsigned int most; /* pages owned at an audit */
+	unsigned int removals[REMOVALS];
+	unsigned long lost_pages, lost_regions;
 	unsigned long count[OPERATIONS][OUTCOMES];
 };
 
@@ -74,8 +88,8 @@ static _Noreturn void give_up(struct parent *p)
 	const struct stress *s = &p->stress;
 
 	warnx("after %" PRIu64 " operations; to repeat: stress --seed=%" PRIu64 " --ops=%" PRIu64
-	      " --processes=%u %s %s %s", p->ops, s->seed, s->ops, s->processes, s->p2pmem,
-	      s->device, s->drive);
+	      " --processes=%u --removed-every=%u %s %s", p->ops, s->seed, s->ops, s->processes,
+	      s->removed_every, s->p2pmem, s->device);
 	for (unsigned int i = 0; i < s->processes; i++)
 		if (p->child[i].pid)
 			kill(-p->child[i].pid, SIGKILL);
@@ -123,11 +137,13 @@ static int bury(struct child *child)
 	return status;
 }
 
-static void order(struct parent *p, unsigned int ops)
+static void order(struct parent *p, enum task task)
 {
-	const struct order order = { .ops = ops };
+	const struct order order = { .task = task, .ops = ROUND };
 
 	for (unsigned int i = 0; i < p->stress.processes; i++) {
+		if (!p->child[i].pid)
+			continue;
 		if (send(p->child[i].socket, &order, sizeof(order), MSG_NOSIGNAL) == sizeof(order))
 			continue;
 		warnx("worker %u is not there", i);
@@ -169,8 +185,11 @@ static bool hear(struct parent *p, unsigned int nth, struct account *account)
 	}
 	if (recv(in.fd, account, sizeof(*account), 0) != sizeof(*account))
 		return false;
-	add_up(p, account);
+	/* How far the workers came depends on when the drive was removed. */
+	if (!*removal)
+		add_up(p, account);
 	p->child[nth].pages = account->pages;
+	p->child[nth].regions = account->regions;
 	return true;
 }
 
@@ -187,7 +206,16 @@ static void collect(struct parent *p, unsigned int nth, bool killed)
 		warnx("worker %u ended with status 0x%x", nth, status);
 		give_up(p);
 	}
-	start(p, nth);
+	/* All are, once the drive is back. */
+	if (!*removal)
+		start(p, nth);
+}
+
+static void collect_all(struct parent *p, int victim)
+{
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		if (p->child[i].pid)
+			collect(p, i, (int)i == victim);
 }
 
 /* Nobody does anything now. */
@@ -210,22 +238,34 @@ static void audit(struct parent *p)
 	give_up(p);
 }
 
+static void start_all(struct parent *p)
+{
+	for (unsigned int i = 0; i < p->stress.processes; i++)
+		start(p, i);
+}
+
+/* Its namespace may have another name each time. */
+static void open_drive(struct parent *p)
+{
+	drive_namespace(&p->drive, p->stress.drive, sizeof(p->stress.drive));
+	cmb_open(&p->cmb, p->stress.p2pmem);
+}
+
 static void play_round(struct parent *p)
 {
 	int victim;
 
-	order(p, ROUND);
+	order(p, OPERATE);
 	victim = kill_one(p);
-	for (unsigned int i = 0; i < p->stress.processes; i++)
-		collect(p, i, (int)i == victim);
+	collect_all(p, victim);
 	audit(p);
 }
 
 static void end(struct parent *p)
 {
-	order(p, 0);
+	order(p, END);
 	for (unsigned int i = 0; i < p->stress.processes; i++) {
-		int status = bury(&p->child[i]);
+		int status = p->child[i].pid ? bury(&p->child[i]) : 0;
 
 		if (status) {
 			warnx("worker %u ended with status 0x%x", i, status);
@@ -235,15 +275,62 @@ static void end(struct parent *p)
 	audit(p);
 }
 
+/* At a moment that only the clock decides; the workers are there until the drive is back. */
+static void remove_drive(struct parent *p, enum removal how)
+{
+	struct timespec pause = { .tv_nsec = random_next(&p->random) % 200000000 };
+	pid_t remover;
+	int victim;
+
+	nanosleep(&pause, NULL);
+	*removal = true;
+	remover = drive_remove(&p->drive, how);
+	victim = kill_one(p);
+	if (!drive_is_removed(remover, REMOVAL_LIMIT)) {
+		warnx("removal of the drive waits for the workers for %u s", REMOVAL_LIMIT);
+		give_up(p);
+	}
+	p->removals[how]++;
+	collect_all(p, victim);
+	order(p, LOSE);
+	collect_all(p, -1);
+	drive_bring_back(&p->drive, how);
+	close(p->cmb.allocate);
+	close(p->cmb.available);
+	open_drive(p);
+}
+
+/* The memory that the workers hold then is none of the drive's that has come back. */
+static void play_removal(struct parent *p)
+{
+	/* Who has not started fails without the drive. */
+	order(p, START);
+	collect_all(p, -1);
+	order(p, OPERATE);
+	remove_drive(p, random_next(&p->random) % REMOVALS);
+	for (unsigned int i = 0; i < p->stress.processes; i++) {
+		p->lost_pages += p->child[i].pages;
+		p->lost_regions += p->child[i].regions;
+		p->child[i].pages = 0;
+	}
+	audit(p);
+	end(p);
+	*removal = false;
+	start_all(p);
+}
+
 static void report(const struct parent *p)
 {
 	struct utsname kernel;
 
 	uname(&kernel);
 	printf("%" PRIu64 " operations by %u processes on Linux %s, seed %" PRIu64 ":\n"
-	       "%u audits agreed, at most %u pages were owned, %u workers were killed.\n\n",
+	       "%u audits agreed, at most %u pages were owned, %u workers were killed.\n",
 	       p->ops, p->stress.processes, kernel.release, p->stress.seed, p->audits, p->most,
 	       p->kills);
+	printf("The drive was unbound %u times and removed %u times, from under %lu pages and %lu "
+	       "regions.\n\n", p->removals[UNBIND], p->removals[REMOVE], p->lost_pages,
+	       p->lost_regions);
 	puts("| operation                    |     done |  refused |\n"
 	     "|------------------------------|---------:|---------:|");
 	for (unsigned int op = 0; op < OPERATIONS; op++)
@@ -259,6 +346,11 @@ static void check_variety(struct parent *p)
 			warnx("%s was never done", operation_names[op]);
 			give_up(p);
 		}
+	if (p->stress.ops >= 5000 && p->stress.removed_every &&
+	    (!p->removals[UNBIND] || !p->removals[REMOVE] || !p->lost_regions)) {
+		warnx("the drive was never unbound, or removed, under a region");
+		give_up(p);
+	}
 }
 
 static uint64_t number(const char *text)
@@ -277,6 +369,7 @@ static void parse(struct stress *stress, int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' },
 		{ "ops", required_argument, NULL, 'o' },
 		{ "processes", required_argument, NULL, 'p' },
+		{ "removed-every", required_argument, NULL, 'r' },
 		{},
 	};
 	int c;
@@ -288,32 +381,43 @@ static void parse(struct stress *stress, int argc, char **argv)
 			stress->ops = number(optarg);
 		else if (c == 'p')
 			stress->processes = number(optarg);
+		else if (c == 'r')
+			stress->removed_every = number(optarg);
 		else
 			errx(2, "%s", usage);
 	}
-	if (argc != optind + 3 || !stress->processes || stress->processes > MAX_PROCESSES)
+	if (argc != optind + 2 || !stress->processes || stress->processes > MAX_PROCESSES ||
+	    stress->removed_every == 1)
 		errx(2, "%s", usage);
 	stress->p2pmem = argv[optind];
 	stress->device = argv[optind + 1];
-	stress->drive = argv[optind + 2];
 }
 
 int main(int argc, char **argv)
 {
-	struct parent p = { .stress = { .seed = time(NULL), .ops = 10000, .processes = 8 } };
+	struct parent p = { .stress = { .seed = time(NULL), .ops = 10000, .processes = 8,
+					.removed_every = 3 } };
 
 	parse(&p.stress, argc, argv);
 	setlinebuf(stdout);
 	printf("seed %" PRIu64 "\n", p.stress.seed);
 	p.random = ~p.stress.seed;
-	cmb_open(&p.cmb, p.stress.p2pmem);
+	removal = mmap(NULL, sizeof(*removal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (removal == MAP_FAILED)
+		err(1, NULL);
+	drive_find(&p.drive, p.stress.p2pmem);
+	open_drive(&p);
 	p.size = cmb_available(&p.cmb);
 	/* So that the children of killed workers are waited for, too. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	for (unsigned int i = 0; i < p.stress.processes; i++)
-		start(&p, i);
-	while (p.ops < p.stress.ops)
-		play_round(&p);
+	start_all(&p);
+	while (p.ops < p.stress.ops) {
+		if (p.stress.removed_every && !(random_next(&p.random) % p.stress.removed_every))
+			play_removal(&p);
+		else
+			play_round(&p);
+	}
 	end(&p);
 	check_variety(&p);
 	report(&p);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The stress program: workers do random operations on controller memory, each with a model of what
- * they own; the parent compares what they own together with what the kernel says is free.
+ * they own; the parent compares what they own together with what the kernel says is free. Now and
+ * then it takes the drive away under them, and brings it back.
  */
 #ifndef STRESS_H
 #define STRESS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,20 +46,33 @@ extern const char *const operation_names[OPERATIONS];
 struct stress {
 	const char *p2pmem; /* folder in sysfs */
 	const char *device; /* RDMA */
-	const char *drive;  /* block device, which is overwritten */
+	char drive[32];	    /* block device, which is overwritten */
 	uint64_t seed;
 	uint64_t ops;
 	unsigned int processes;
+	unsigned int removed_every; /* rounds, on average; 0: never */
 };
 
-/* The parent's order: so many operations, or the end. */
+/* Shared: the drive is being removed, or has been, and is not yet whole again. */
+extern atomic_bool *removal;
+
+enum task {
+	START, /* answer when that is done */
+	OPERATE,
+	LOSE, /* see that all of the drive's memory is gone */
+	END,
+};
+
+/* The parent's order. */
 struct order {
-	unsigned int ops;
+	enum task task;
+	unsigned int ops; /* how many, to OPERATE */
 };
 
 /* The worker's account of an order. */
 struct account {
-	unsigned int pages; /* owned now */
+	unsigned int pages; /* owned now, or when they were lost */
+	unsigned int regions;
 	unsigned int count[OPERATIONS][OUTCOMES];
 	bool leaves; /* the worker exits as it is */
 };
