@@ -66,7 +66,7 @@ static void clear_table(struct efa_device *dev, struct table *table,
 			destroy(dev, table_handle(table, i));
 }
 
-/* Tables and generations stay, so that handles of before the reset find nothing. */
+/* Tables and generations stay, so that handles of before the reset find nothing, if not reused. */
 void device_clear(struct efa_device *dev)
 {
 	clear_table(dev, &dev->qps, destroy_qp);
@@ -129,6 +129,11 @@ void efa_device_free(struct efa_device *dev)
 	regs_fini(&dev->regs);
 	fini_tables(dev);
 	free(dev);
+}
+
+void efa_device_reuse_keys(struct efa_device *dev)
+{
+	dev->mrs.reuse = true;
 }
 
 void efa_device_reset(struct efa_device *dev)

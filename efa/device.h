@@ -84,6 +84,11 @@ struct efa_device *efa_device_new(struct efa_fabric *fabric, const char *name,
  */
 void efa_device_free(struct efa_device *dev);
 /*
+ * From now on a new memory region gets the lowest key that is free, at once
+ * after it was another region's.  The caller keeps efa_fabric_work() out meanwhile.
+ */
+void efa_device_reuse_keys(struct efa_device *dev);
+/*
  * About a second has gone by: the device tells its guest, in efa_fabric_work(),
  * that it lives.  May be called from any thread.
  */

@@ -218,6 +218,8 @@ static int node_open(struct node *node)
 	node->dev = efa_device_new(node->emu->fabric, node->config.name, &host, node->llq);
 	if (!node->mem || !node->dev)
 		return -ENOMEM;
+	if (node->emu->config.reuse_keys)
+		efa_device_reuse_keys(node->dev);
 	target.mem = node->mem;
 	target.dev = node->dev;
 	target.llq_fd = node->llq_fd;

@@ -22,6 +22,7 @@ struct emulator_config {
 	size_t count;
 	struct dma_log *log; /* may be NULL */
 	bool verbose;
+	bool reuse_keys; /* efa_device_reuse_keys() for all */
 };
 
 enum emulator_state {

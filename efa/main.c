@@ -27,6 +27,7 @@ static const char usage[] =
 "\n"
 "  -v, --verbose     one line for each event on standard error\n"
 "  --dma-log=FILE    one line for each access of a device to memory\n"
+"  --reuse-keys      the key of a memory region that is gone is the next region's\n"
 "  --wait=SECONDS    how long to wait for the first client (60; 0 is for ever)\n"
 "  -h, --help        this text\n"
 "\n"
@@ -34,7 +35,7 @@ static const char usage[] =
 "came or something failed, 2 for a wrong command line or socket.\n";
 
 struct options {
-	bool verbose;
+	bool verbose, reuse_keys;
 	const char *dma_log;
 	unsigned int wait; /* seconds */
 	struct emulator_device *devices;
@@ -92,6 +93,7 @@ static void parse(struct options *opts, int argc, char **argv)
 	static const struct option known[] = {
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "dma-log", required_argument, NULL, 'd' },
+		{ "reuse-keys", no_argument, NULL, 'r' },
 		{ "wait", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -105,6 +107,9 @@ static void parse(struct options *opts, int argc, char **argv)
 			break;
 		case 'd':
 			opts->dma_log = optarg;
+			break;
+		case 'r':
+			opts->reuse_keys = true;
 			break;
 		case 'w':
 			opts->wait = parse_seconds(optarg);
@@ -187,6 +192,7 @@ int main(int argc, char **argv)
 		.count = opts.count,
 		.log = log,
 		.verbose = opts.verbose,
+		.reuse_keys = opts.reuse_keys,
 	};
 	emu = emulator_start(&config, &status);
 	if (emu) {

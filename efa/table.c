@@ -27,7 +27,7 @@ static uint32_t next_generation(const struct table *table, uint32_t generation)
 
 int table_add(struct table *table, void *object, uint32_t *handle)
 {
-	uint32_t index = table->next;
+	uint32_t index = table->reuse ? 0 : table->next;
 	struct table_slot *slot;
 
 	if (table->used == table_size(table))
@@ -37,7 +37,8 @@ int table_add(struct table *table, void *object, uint32_t *handle)
 
 	slot = &table->slots[index];
 	slot->object = object;
-	slot->generation = next_generation(table, slot->generation);
+	if (!table->reuse || !slot->generation)
+		slot->generation = next_generation(table, slot->generation);
 	table->next = table_index(table, index + 1);
 	table->used++;
 	*handle = table_handle(table, index);

@@ -3,11 +3,14 @@
  * Tables of objects that the guest names by handle.  A handle is an index and
  * the generation of its slot, so that the handle of a destroyed object finds
  * nothing, also when its slot has a new owner.  Slots are given out in turn: a
- * handle comes back only after every other one was used.
+ * handle comes back only after every other one was used.  A table that reuses
+ * its handles does the opposite: it gives out the first free slot, and always
+ * with the same handle.
  */
 #ifndef EFA_TABLE_H
 #define EFA_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct table_slot {
@@ -19,6 +22,7 @@ struct table {
 	struct table_slot *slots;
 	unsigned int index_bits, handle_bits;
 	uint32_t next, used;
+	bool reuse; /* the owner's to set, after table_init() */
 };
 
 /* Handles have @handle_bits bits, of which @index_bits choose the slot. -ENOMEM. */

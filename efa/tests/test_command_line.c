@@ -217,7 +217,7 @@ static void it_ends_with_its_last_client(void **state)
 	int a, b;
 
 	(void)state;
-	start(&run, "-v --dma-log=log a=s b=t c=u");
+	start(&run, "-v --dma-log=log --reuse-keys a=s b=t c=u");
 	read_until(&run, "ready\n");
 	a = connect_client("s");
 	b = connect_client("t");

@@ -205,6 +205,58 @@ static void a_stale_key_reaches_nothing(void **state)
 			 EFA_ADMIN_ILLEGAL_PARAMETER);
 }
 
+static void deregister(struct world *world, struct node *node, u32 key)
+{
+	struct efa_admin_dereg_mr_cmd cmd = { .l_key = key };
+	struct efa_admin_dereg_mr_resp resp;
+
+	assert_int_equal(command(world, node, EFA_ADMIN_DEREG_MR, &cmd, &resp), 0);
+}
+
+static void a_reused_key_reaches_its_new_region_in_the_same_domain(void **state)
+{
+	struct endpoint a, b;
+	u64 elsewhere;
+
+	connect_pair(*state, &a, &b, &srd);
+	efa_device_reuse_keys(b.node->dev);
+	elsewhere = ram_alloc(b.node, 4096, 4096);
+	deregister(*state, b.node, b.key);
+	assert_int_equal(mr_make(*state, b.node, b.pd, elsewhere, 4096, ALL_ACCESS), b.key);
+	fill(a.node, a.buffer, 4096, 1);
+	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, elsewhere, 4096),
+		      EFA_IO_COMP_STATUS_OK);
+	assert_filled(b.node, elsewhere, 4096, 1);
+	/* Where the old region was there is none. */
+	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, b.buffer, 10),
+		      EFA_IO_COMP_STATUS_REMOTE_ERROR_BAD_ADDRESS);
+
+	deregister(*state, b.node, b.key);
+	assert_int_equal(mr_make(*state, b.node, pd_alloc(*state, b.node), elsewhere, 4096,
+				 ALL_ACCESS), b.key);
+	expect_status(&a, rdma(&a, &b, EFA_IO_RDMA_WRITE, a.buffer, elsewhere, 10),
+		      EFA_IO_COMP_STATUS_REMOTE_ERROR_BAD_ADDRESS);
+}
+
+static void the_lowest_free_key_is_reused(void **state)
+{
+	struct world *world = *state;
+	struct node *node = &world->node[0];
+	u16 pd = pd_alloc(world, node);
+	u64 addr = ram_alloc(node, 4096, 4096);
+	u32 keys[4];
+
+	efa_device_reuse_keys(node->dev);
+	for (int i = 0; i < 4; i++)
+		keys[i] = mr_make(world, node, pd, addr, 4096, ALL_ACCESS);
+	assert_int_not_equal(keys[0], 0);
+	deregister(world, node, keys[2]);
+	deregister(world, node, keys[1]);
+	assert_int_equal(mr_make(world, node, pd, addr, 4096, ALL_ACCESS), keys[1]);
+	assert_int_equal(mr_make(world, node, pd, addr, 4096, ALL_ACCESS), keys[2]);
+	assert_int_not_equal(mr_make(world, node, pd, addr, 4096, ALL_ACCESS), keys[3]);
+}
+
 static void regions_of_another_domain_are_out_of_reach(void **state)
 {
 	struct world *world = *state;
@@ -318,6 +370,8 @@ int main(void)
 		TEST(only_a_wide_entry_writes_inline),
 		TEST(access_rights_are_kept),
 		TEST(a_stale_key_reaches_nothing),
+		TEST(a_reused_key_reaches_its_new_region_in_the_same_domain),
+		TEST(the_lowest_free_key_is_reused),
 		TEST(regions_of_another_domain_are_out_of_reach),
 		TEST(bounds_are_kept_to_the_byte),
 		TEST(an_rdma_of_nothing_asks_for_no_rights),
