@@ -16,14 +16,14 @@ within() {
 	done
 }
 
-# What the holder says goes to $SAID, and it has $STARTS seconds to get its regions; it obeys
-# what is written to descriptor 7, and ends with it.
-SAID=/tmp/holder STARTS=20
+# The holder is the program $HOLDS.  What it says goes to $SAID, and it has $STARTS seconds to
+# get its regions; it obeys what is written to descriptor 7, and ends with it.
+HOLDS=hold SAID=/tmp/holder STARTS=20
 start_holder() {
 	HELD=0
 	rm -f /tmp/holder.in
 	mkfifo /tmp/holder.in
-	"$PROGRAMS/hold" "$@" "$P2PMEM" </tmp/holder.in >"$SAID" 2>&1 &
+	"$PROGRAMS/$HOLDS" "$@" "$P2PMEM" </tmp/holder.in >"$SAID" 2>&1 &
 	HOLDER=$!
 	exec 7>/tmp/holder.in
 	within "$STARTS" grep -qx holds "$SAID" || { cat "$SAID" && return 1; }
@@ -43,4 +43,5 @@ rescan() { echo 1 >/sys/bus/pci/rescan; }
 remove() { echo 1 >"$1/remove"; }
 unbind() { basename "$1" >"$1/driver/unbind"; }
 bind() { basename "$1" >"/sys/bus/pci/drivers/$2/bind"; }
+unbind_drive() { unbind "$DRIVE"; }
 bind_drive() { bind "$DRIVE" nvme; }
