@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cmb.h"
@@ -20,7 +21,9 @@ static const char usage[] =
 "usage: hold [OPTION...] P2PMEM\n"
 "Maps memory of the folder P2PMEM in sysfs, says 'holds', and obeys lines of\n"
 "standard input, each answered with 'done': deregister, close (that, and the\n"
-"RDMA device), unmap, unbind FOLDER (a PCI device's in sysfs).\n"
+"RDMA device), unmap, unbind FOLDER (a PCI device's in sysfs), fork (a child that\n"
+"has all that it has), park (a child that has a socket, in which the descriptor of\n"
+"the RDMA device waits to be received, and nothing else).\n"
 "Says 'stopped' when a copy fails, and copies no more.  Exits at its end.\n"
 "\n"
 "  --device=NAME  registers each region with this RDMA device\n"
@@ -126,6 +129,45 @@ static void unbind(const char *folder)
 	close(fd);
 }
 
+/*
+ * Leaves a child that lives until it is killed.  If @sock is not -1, that is all it keeps of
+ * descriptors and mappings.
+ */
+static void leave_child(struct holder *h, int sock)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		err(1, "fork");
+	if (!child && sock >= 0) {
+		unmap(h);
+		if (dup2(sock, 0) < 0 || close_range(1, ~0U, 0))
+			_exit(1);
+	}
+	while (!child)
+		pause();
+}
+
+/* Sends the RDMA device's descriptor, which nobody is going to receive. */
+static void park(struct holder *h)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {};
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	int ends[2];
+
+	*cmsg = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(sizeof(int)) };
+	memcpy(CMSG_DATA(cmsg), &h->rdma.context->cmd_fd, sizeof(int));
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || sendmsg(ends[0], &msg, 0) != 1)
+		err(1, "socketpair");
+	leave_child(h, ends[1]);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void obey(struct holder *h, char *line)
 {
 	if (!strncmp(line, "unbind /", 8))
@@ -136,6 +178,10 @@ static void obey(struct holder *h, char *line)
 		close_device(h);
 	else if (!strcmp(line, "unmap\n"))
 		unmap(h);
+	else if (!strcmp(line, "fork\n"))
+		leave_child(h, -1);
+	else if (!strcmp(line, "park\n"))
+		park(h);
 	else
 		errx(2, "not a command: %s", line);
 	puts("done");
