@@ -18,12 +18,12 @@
 #include "rdma.h"
 
 static const char usage[] =
-"usage: hold [OPTION...] P2PMEM\n"
-"Maps memory of the folder P2PMEM in sysfs, says 'holds', and obeys lines of\n"
-"standard input, each answered with 'done': deregister, close (that, and the\n"
-"RDMA device), unmap, unbind FOLDER (a PCI device's in sysfs), fork (a child that\n"
-"has all that it has), park (a child that has a socket, in which the descriptor of\n"
-"the RDMA device waits to be received, and nothing else).\n"
+"usage: hold [OPTION...] [P2PMEM]\n"
+"Maps memory of the folder P2PMEM in sysfs, or else host memory, says 'holds', and\n"
+"obeys lines of standard input, each answered with 'done': deregister, close (that,\n"
+"and the RDMA device), unmap, unbind FOLDER (a PCI device's in sysfs), fork (a child\n"
+"that has all that it has), park (a child that has a socket, in which the descriptor\n"
+"of the RDMA device waits to be received, and nothing else).\n"
 "Says 'stopped' when a copy fails, and copies no more.  Exits at its end.\n"
 "\n"
 "  --device=NAME  registers each region with this RDMA device\n"
@@ -36,6 +36,7 @@ static const char usage[] =
 
 struct holder {
 	struct cmb cmb;
+	bool host_memory;
 	struct rdma rdma;
 	const char *device;
 	unsigned int regions;
@@ -197,7 +198,9 @@ static void set_up(struct holder *h)
 			exit(1);
 	}
 	for (unsigned int i = 0; i < h->regions; i++) {
-		h->map[i] = cmb_map(&h->cmb, 0, h->size);
+		h->map[i] = h->host_memory ? mmap(NULL, h->size, PROT_READ | PROT_WRITE,
+						  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) :
+					     cmb_map(&h->cmb, 0, h->size);
 		if (h->map[i] == MAP_FAILED)
 			err(1, "mmap");
 		if (h->device)
@@ -239,9 +242,11 @@ static void parse(struct holder *h, int argc, char **argv)
 			errx(2, "%s", usage);
 		}
 	}
-	if (argc != optind + 1 || !h->regions || h->regions > MAX_REGIONS || !h->size)
+	if (argc > optind + 1 || !h->regions || h->regions > MAX_REGIONS || !h->size)
 		errx(2, "%s", usage);
-	cmb_open(&h->cmb, argv[optind]);
+	h->host_memory = argc == optind;
+	if (!h->host_memory)
+		cmb_open(&h->cmb, argv[optind]);
 }
 
 int main(int argc, char **argv)
