@@ -304,23 +304,29 @@ int rdma_post(struct rdma *rdma, const struct rdma_transfer *transfer)
 	return err ? fail_errno(err, "cannot post a work request") : 0;
 }
 
-int rdma_wait(struct rdma *rdma, unsigned int timeout, uint64_t *id)
+int rdma_completion(struct rdma *rdma, unsigned int timeout, struct ibv_wc *wc)
 {
 	struct timespec now, pause = { .tv_nsec = 20 * 1000 };
-	struct ibv_wc wc;
 	time_t deadline;
 	int n;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	deadline = now.tv_sec + timeout;
-	while (!(n = ibv_poll_cq(rdma->cq, 1, &wc))) {
+	while (!(n = ibv_poll_cq(rdma->cq, 1, wc))) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec > deadline)
 			return fail("no completion came in %u s (--timeout)", timeout);
 		nanosleep(&pause, NULL);
 	}
-	if (n < 0)
-		return fail("cannot poll the completion queue");
+	return n < 0 ? fail("cannot poll the completion queue") : 0;
+}
+
+int rdma_wait(struct rdma *rdma, unsigned int timeout, uint64_t *id)
+{
+	struct ibv_wc wc;
+
+	if (rdma_completion(rdma, timeout, &wc))
+		return -1;
 	if (wc.status != IBV_WC_SUCCESS)
 		return fail("a transfer failed: %s (vendor's code 0x%x)",
 			    ibv_wc_status_str(wc.status), wc.vendor_err);

@@ -61,8 +61,13 @@ struct rdma_transfer {
 int rdma_post(struct rdma *rdma, const struct rdma_transfer *transfer);
 
 /*
- * Waits at most @timeout seconds for any one transfer to end well and gives its @id; SRD finishes
- * them in any order. Returns 0, or -1 after an error message.
+ * Waits at most @timeout seconds for any one transfer to end and gives its completion; SRD finishes
+ * them in any order. Returns 0 however the transfer went, or -1 after an error message.
+ */
+int rdma_completion(struct rdma *rdma, unsigned int timeout, struct ibv_wc *wc);
+
+/*
+ * Likewise for one to end well, and gives its @id. Returns 0, or -1 after an error message.
  */
 int rdma_wait(struct rdma *rdma, unsigned int timeout, uint64_t *id);
 

@@ -99,16 +99,10 @@ static enum ibv_wc_status transfer(struct test *t, const struct way *way, void *
 		.remote = (uintptr_t)(way->peer ? addr : t->buffer),
 	};
 	struct ibv_wc wc;
-	int n;
 
 	rdma->remote.rkey = way->peer ? key : t->buffer_mr->rkey;
-	if (rdma_post(rdma, &transfer))
+	if (rdma_post(rdma, &transfer) || rdma_completion(rdma, TIMEOUT, &wc))
 		exit(1);
-	do
-		n = ibv_poll_cq(rdma->cq, 1, &wc);
-	while (!n);
-	if (n < 0)
-		errx(1, "cannot poll the completion queue");
 	return wc.status;
 }
 

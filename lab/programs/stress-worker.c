@@ -12,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmb.h"
@@ -335,18 +334,6 @@ static struct part random_part(struct worker *w, unsigned int max)
 	return part;
 }
 
-static enum ibv_wc_status completion(struct worker *w, struct run run)
-{
-	time_t end = time(NULL) + TIMEOUT;
-	struct ibv_wc wc;
-	int n;
-
-	while (!(n = ibv_poll_cq(w->rdma.cq, 1, &wc)) && time(NULL) <= end)
-		usleep(20);
-	check(w, n == 1, "no completion", run);
-	return wc.status;
-}
-
 /* Data go from @local to @remote if @write, else the other way. */
 static enum ibv_wc_status transfer(struct worker *w, bool write, void *local, uint32_t lkey,
 				   const struct part *remote)
@@ -360,10 +347,12 @@ static enum ibv_wc_status transfer(struct worker *w, bool write, void *local, ui
 	};
 	struct ibv_mr *mr = remote->region->handle;
 	struct run run = { remote->first, remote->n };
+	struct ibv_wc wc;
 
 	w->rdma.remote.rkey = mr->rkey;
 	check(w, !rdma_post(&w->rdma, &transfer), "not posted", run);
-	return completion(w, run);
+	check(w, !rdma_completion(&w->rdma, TIMEOUT, &wc), "no completion", run);
+	return wc.status;
 }
 
 static void check_transfer(const struct worker *w, enum ibv_wc_status status, struct run run)
@@ -578,17 +567,17 @@ static void lose(struct worker *w)
 		deregister(w, (struct run){ random_below(w, MAX_REGIONS), 1 });
 }
 
-static void obey(struct worker *w, const struct order *order)
+static void obey(struct worker *w, enum task task)
 {
-	unsigned int ops = order->ops;
+	unsigned int ops = ROUND;
 
 	w->account = (struct account){};
-	if (order->task == OPERATE)
+	if (task == OPERATE)
 		while (ops && !w->account.leaves)
 			ops -= operated(w);
 	w->account.pages = w->model.owned;
 	w->account.regions = w->model.regions;
-	if (order->task == LOSE)
+	if (task == LOSE)
 		lose(w);
 }
 
@@ -654,10 +643,10 @@ _Noreturn void worker_run(const struct stress *stress, unsigned int nth, unsigne
 			  int socket)
 {
 	struct worker *w = worker_new(stress, nth, life);
-	struct order order;
+	enum task task;
 
-	while (recv(socket, &order, sizeof(order), 0) == sizeof(order) && order.task != END) {
-		obey(w, &order);
+	while (recv(socket, &task, sizeof(task), 0) == sizeof(task) && task != END) {
+		obey(w, task);
 		if (send(socket, &w->account, sizeof(w->account), 0) != sizeof(w->account))
 			err(1, "worker %u: the parent does not listen", nth);
 		if (w->account.leaves)

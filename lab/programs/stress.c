@@ -42,7 +42,6 @@ static const char usage[] =
 "Exit status: 0 all was right, 1 something was not, 2 usage.\n";
 
 #define MAX_PROCESSES 64
-#define ROUND	      25 /* operations of a worker from one audit to the next */
 #define PATIENCE      60 /* seconds that a worker may take for them */
 #define KILLED_EVERY  6	 /* rounds, on average, in which a worker is killed */
 #define REMOVAL_LIMIT 15 /* seconds that a removal of the drive may take */
@@ -139,12 +138,10 @@ static int bury(struct child *child)
 
 static void order(struct parent *p, enum task task)
 {
-	const struct order order = { .task = task, .ops = ROUND };
-
 	for (unsigned int i = 0; i < p->stress.processes; i++) {
 		if (!p->child[i].pid)
 			continue;
-		if (send(p->child[i].socket, &order, sizeof(order), MSG_NOSIGNAL) == sizeof(order))
+		if (send(p->child[i].socket, &task, sizeof(task), MSG_NOSIGNAL) == sizeof(task))
 			continue;
 		warnx("worker %u is not there", i);
 		give_up(p);

@@ -56,18 +56,15 @@ struct stress {
 /* Shared: the drive is being removed, or has been, and is not yet whole again. */
 extern atomic_bool *removal;
 
+/* The parent's order. */
 enum task {
-	START, /* answer when that is done */
-	OPERATE,
-	LOSE, /* see that all of the drive's memory is gone */
+	START,	 /* answer when that is done */
+	OPERATE, /* ROUND times */
+	LOSE,	 /* see that all of the drive's memory is gone */
 	END,
 };
 
-/* The parent's order. */
-struct order {
-	enum task task;
-	unsigned int ops; /* how many, to OPERATE */
-};
+#define ROUND 25 /* operations of a worker from one audit to the next */
 
 /* The worker's account of an order. */
 struct account {
