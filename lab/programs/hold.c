@@ -30,7 +30,8 @@ static const char usage[] =
 "  --regions=N    so many (1)\n"
 "  --pages=N      of so many pages each (16)\n"
 "  --traffic      lets the device copy between regions all the time\n"
-"  --churn=SEED   registers, copies and deregisters at random all the time\n";
+"  --churn=SEED   registers, copies and deregisters at random all the time\n"
+"  --fork         while it does, leaves one child, as the command does\n";
 
 #define MAX_REGIONS 4096
 
@@ -41,7 +42,7 @@ struct holder {
 	const char *device;
 	unsigned int regions;
 	size_t size; /* bytes of a region */
-	bool traffic, churn;
+	bool traffic, churn, fork;
 	unsigned int seed;
 	char *map[MAX_REGIONS];
 	struct ibv_mr *mr[MAX_REGIONS];
@@ -102,34 +103,6 @@ static void unmap(struct holder *h)
 			err(1, "munmap");
 }
 
-/* One step of what goes on between commands. */
-static void work(struct holder *h)
-{
-	unsigned int i = rand_r(&h->seed) % h->regions, j = rand_r(&h->seed) % h->regions;
-
-	if (h->churn && rand_r(&h->seed) % 2) {
-		if (h->mr[i])
-			deregister_one(h, i);
-		else
-			register_one(h, i);
-	} else if (h->mr[i] && h->mr[j]) {
-		copy(h, i, j);
-	}
-}
-
-static void unbind(const char *folder)
-{
-	const char *name = strrchr(folder, '/') + 1;
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/driver/unbind", folder);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, name, strlen(name)) < 0)
-		err(1, "%s", path);
-	close(fd);
-}
-
 /*
  * Leaves a child that lives until it is killed.  If @sock is not -1, that is all it keeps of
  * descriptors and mappings.
@@ -147,6 +120,37 @@ static void leave_child(struct holder *h, int sock)
 	}
 	while (!child)
 		pause();
+}
+
+/* One step of what goes on between commands. */
+static void work(struct holder *h)
+{
+	unsigned int i = rand_r(&h->seed) % h->regions, j = rand_r(&h->seed) % h->regions;
+
+	if (h->churn && rand_r(&h->seed) % 2) {
+		if (h->mr[i])
+			deregister_one(h, i);
+		else
+			register_one(h, i);
+	} else if (h->mr[i] && h->mr[j]) {
+		copy(h, i, j);
+	} else if (h->fork && h->mr[i]) {
+		h->fork = false;
+		leave_child(h, -1);
+	}
+}
+
+static void unbind(const char *folder)
+{
+	const char *name = strrchr(folder, '/') + 1;
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/driver/unbind", folder);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, name, strlen(name)) < 0)
+		err(1, "%s", path);
+	close(fd);
 }
 
 /* Sends the RDMA device's descriptor, which nobody is going to receive. */
@@ -216,6 +220,7 @@ static void parse(struct holder *h, int argc, char **argv)
 		{ "pages", required_argument, NULL, 'p' },
 		{ "traffic", no_argument, NULL, 't' },
 		{ "churn", required_argument, NULL, 'c' },
+		{ "fork", no_argument, NULL, 'f' },
 		{},
 	};
 	int c;
@@ -237,6 +242,9 @@ static void parse(struct holder *h, int argc, char **argv)
 			break;
 		case 't':
 			h->traffic = true;
+			break;
+		case 'f':
+			h->fork = true;
 			break;
 		default:
 			errx(2, "%s", usage);

@@ -6,13 +6,21 @@ DRIVE=/sys/bus/pci/devices/$NEAR
 # shellcheck disable=SC2034 # for the suites that source this
 EFA=$(readlink -f /sys/class/infiniband/efa_0/device)
 
+# To start a program takes up to a second on a busy debug kernel, so what is done or timed in
+# each of many rounds is left to the shell.
+
+# pause SECONDS: nothing is ever written to that pipe.
+mkfifo /tmp/never
+exec {NEVER}<>/tmp/never
+pause() { read -rt "$1" -u "$NEVER" || true; }
+
 # within SECONDS COMMAND...: holds when the command succeeds within that time.
 within() {
 	local end=$((SECONDS + $1))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < end)) || { echo "not within the time: $*" && return 1; }
-		sleep 0.1
+		pause 0.1
 	done
 }
 
@@ -21,12 +29,16 @@ within() {
 HOLDS=hold SAID=/tmp/holder STARTS=20
 start_holder() {
 	HELD=0
-	rm -f /tmp/holder.in
-	mkfifo /tmp/holder.in
-	"$PROGRAMS/$HOLDS" "$@" "$P2PMEM" </tmp/holder.in >"$SAID" 2>&1 &
+	[ -p "$SAID.in" ] || mkfifo "$SAID.in"
+	"$PROGRAMS/$HOLDS" "$@" "$P2PMEM" <"$SAID.in" >"$SAID" 2>&1 &
 	HOLDER=$!
-	exec 7>/tmp/holder.in
-	within "$STARTS" grep -qx holds "$SAID" || { cat "$SAID" && return 1; }
+	exec 7>"$SAID.in"
+	within "$STARTS" said holds || { cat "$SAID" && return 1; }
+}
+said() {
+	local line
+	while read -r line; do [ "$line" != "$1" ] || return 0; done <"$SAID"
+	return 1
 }
 end_holder() {
 	kill -0 "$HOLDER" || { cat "$SAID" && return 1; }
@@ -37,11 +49,14 @@ end_holder() {
 # The drive is there, and all of its memory is free but the HELD bytes that a holder maps.
 HELD=0
 drive_is_back() { compgen -G "$DRIVE/nvme/nvme*/nvme*n1" && is_free; }
-is_free() { [ "$(cat "$P2PMEM/available")" -eq $((FREE - HELD)) ]; }
+is_free() {
+	local free
+	read -r free <"$P2PMEM/available" && [ "$free" -eq $((FREE - HELD)) ]
+}
 
 rescan() { echo 1 >/sys/bus/pci/rescan; }
 remove() { echo 1 >"$1/remove"; }
-unbind() { basename "$1" >"$1/driver/unbind"; }
-bind() { basename "$1" >"/sys/bus/pci/drivers/$2/bind"; }
+unbind() { echo "${1##*/}" >"$1/driver/unbind"; }
+bind() { echo "${1##*/}" >"/sys/bus/pci/drivers/$2/bind"; }
 unbind_drive() { unbind "$DRIVE"; }
 bind_drive() { bind "$DRIVE" nvme; }
