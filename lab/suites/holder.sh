@@ -30,6 +30,7 @@ HOLDS=hold SAID=/tmp/holder STARTS=20
 start_holder() {
 	HELD=0
 	[ -p "$SAID.in" ] || mkfifo "$SAID.in"
+	: >"$SAID"
 	"$PROGRAMS/$HOLDS" "$@" "$P2PMEM" <"$SAID.in" >"$SAID" 2>&1 &
 	HOLDER=$!
 	exec 7>"$SAID.in"
@@ -50,8 +51,8 @@ end_holder() {
 HELD=0
 drive_is_back() { compgen -G "$DRIVE/nvme/nvme*/nvme*n1" && is_free; }
 is_free() {
-	local free
-	read -r free <"$P2PMEM/available" && [ "$free" -eq $((FREE - HELD)) ]
+	local available
+	read -r available <"$P2PMEM/available" && [ "$available" -eq $((FREE - HELD)) ]
 }
 
 rescan() { echo 1 >/sys/bus/pci/rescan; }
