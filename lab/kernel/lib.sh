@@ -12,8 +12,14 @@ TREE=$OUT/linux
 # The topics, in the order in which they apply.
 topics() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort; }
 
-# The patches of a topic without its cover letter.
-patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
+# The patches of a topic without its cover letter, as the series lists them: each is
+# in the topic's folder or, where the text serves both, in that of a newer base.
+patches() {
+	[ ! -e "$SERIES/series" ] || sed -n "/^# $1:/,/^# /s,^[^#],$SERIES/&,p" "$SERIES/series"
+}
+
+# What the kernel of this base does not have of the fragments *.config.
+base_config() { [ ! -e "$SERIES/config" ] || echo "$SERIES/config"; }
 
 # worktree DIR COMMIT: another checkout of the tree, at that commit.
 worktree() {
