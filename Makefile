@@ -16,7 +16,7 @@ demo: kernel efa
 test:
 	@lab/test
 
-## make table       docs/tests.md from the results of 'make test ROTATE=all'
+## make table       docs/tests.md with the results of the last 'make test'
 table:
 	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests.md
 
