@@ -59,7 +59,7 @@ need_space() {
 	mkdir -p "$1"
 	free=$(df --output=avail -BG "$1" | tail -n 1 | tr -dc 0-9)
 	((free >= $2)) || die "$1 has $free GiB free, this step needs $2 GiB" \
-		"free some space, or name another place: P2PRDMA_CACHE=/a/larger/disk"
+		"make some, e.g. by 'make clean', or name a larger disk for the cache: P2PRDMA_CACHE=DIR"
 }
 
 # One run at a time builds a thing; a second one waits for it.  The lock goes

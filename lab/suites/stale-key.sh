@@ -6,12 +6,12 @@
 in_cmb() {
 	local first last
 	read -r first last <<<"$(awk 'NR == 3 { print $1, $2 }' "$DRIVE/resource")"
-	awk -v first="$first" -v last="$last" '
-	function value(hex, i, v) {
-		for (i = 3; i <= length(hex); i++) v = v * 16 + index("0123456789abcdef", tolower(substr(hex, i, 1))) - 1
-		return v
+	# Both write addresses in small letters; compared as text, which is quick.
+	awk -v first="${first#0x}" -v last="${last#0x}" '
+	!/^#/ {
+		address = substr("0000000000000000", 1, 18 - length($5)) substr($5, 3)
+		if (address >= first "" && address <= last "") n++
 	}
-	!/^#/ && value($5) >= value(first) && value($5) <= value(last) { n++ }
 	END { print n + 0 }'
 }
 
