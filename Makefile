@@ -2,6 +2,7 @@
 # Every target calls one script in lab/; 'make help' lists them.
 
 export BASE LINUX PATCHED CONFIG SUITE KERNEL TEST ROTATE
+export TOPIC FROM SIGNOFF VERSION SEND SMTP
 T := lab/toolbox/run
 DRIVER := build/$(or $(BASE),7.3)$(if $(LINUX),-own)/linux/drivers/infiniband/hw/efa
 
@@ -36,6 +37,10 @@ kernel: tree
 export:
 	@$T lab/kernel/export
 
+## make mail        what git send-email sends of TOPIC=; SEND=1 sends it
+mail: tree
+	@lab/mail
+
 ## make efa         the emulated RDMA device
 efa: tree
 	@$T lab/step efa 'building the emulated RDMA device' make -C efa EFA_DEFS=/src/$(DRIVER)
@@ -44,4 +49,4 @@ efa: tree
 clean:
 	@$T rm -rf build
 
-.PHONY: help demo test table shell tree kernel export efa clean
+.PHONY: help demo test table shell tree kernel export mail efa clean

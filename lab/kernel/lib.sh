@@ -15,6 +15,15 @@ topics() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort;
 # The patches of a topic without its cover letter.
 patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
 
+# format_patch TOPIC COVER-TEXT OPTION... RANGE: git format-patch as series/ and the
+# mails have it.
+format_patch() {
+	local rfc
+	rfc=$(sed -n "s/^# $1: RFC.*/--rfc/p" "$SERIES/series")
+	git format-patch -q ${rfc:+"$rfc"} --cover-letter --description-file="$2" \
+		--cover-from-description=subject --zero-commit --full-index --no-signature --stat=75 "${@:3}"
+}
+
 # worktree DIR COMMIT: another checkout of the tree, at that commit.
 worktree() {
 	if [ -e "$1/.git" ] && git -C "$1" rev-parse -q --verify HEAD >/dev/null 2>&1; then
