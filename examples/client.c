@@ -81,7 +81,7 @@ static int draw_topology(const struct options *options, const char *device,
 	if (rdma_pci_path(device, &rdma))
 		return fail("%s is not a PCI device, so it cannot reach controller memory", device);
 	printf("topology\n");
-	topology_draw(controller, label, &rdma, device);
+	topology_draw(stdout, controller, label, &rdma, device);
 	printf("%s\n", p2p_route_text(p2p_route(controller, &rdma)));
 	return 0;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,7 @@ int fail(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	fputs("cmb-rdma: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	vfprintf(stderr, fmt, args);
 	fputc('\n', stderr);
 	va_end(args);
@@ -23,7 +24,7 @@ int fail_errno(int err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	fputs("cmb-rdma: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	vfprintf(stderr, fmt, args);
 	fprintf(stderr, ": %s (%s)\n", symbol ? symbol : "unknown error", strerror(err));
 	va_end(args);

@@ -62,8 +62,7 @@ const char *pci_path_name(const struct pci_path *path)
 	return path->bdf[path->depth - 1];
 }
 
-/* How many devices, counted from the root, the paths have in common. */
-static unsigned int shared_depth(const struct pci_path *a, const struct pci_path *b)
+unsigned int pci_path_shared(const struct pci_path *a, const struct pci_path *b)
 {
 	unsigned int i = 0;
 
@@ -78,7 +77,7 @@ enum p2p_route p2p_route(const struct pci_path *a, const struct pci_path *b)
 {
 	if (strcmp(a->host_bridge, b->host_bridge))
 		return P2P_OTHER_BRIDGE;
-	return shared_depth(a, b) ? P2P_SAME_PORT : P2P_SAME_BRIDGE;
+	return pci_path_shared(a, b) ? P2P_SAME_PORT : P2P_SAME_BRIDGE;
 }
 
 const char *p2p_route_text(enum p2p_route route)
@@ -109,36 +108,36 @@ static const char *level_text(unsigned int level)
 }
 
 /*
- * Draws @path from level @from on. With @sibling another branch follows below, at the same level.
+ * Draws the levels of @path from @from to before @to. With @sibling another branch follows below,
+ * at the same level.
  */
-static void draw_branch(const struct pci_path *path, unsigned int from, bool sibling,
-			const char *label)
+static void draw_branch(FILE *out, const struct pci_path *path, unsigned int from, unsigned int to,
+			bool sibling, const char *label)
 {
-	for (unsigned int i = from; i < path->depth; i++) {
+	for (unsigned int i = from; i < to; i++) {
 		bool fork = sibling && i == from, beside = sibling && i > from;
-		const char *text = i + 1 == path->depth ? label : level_text(i);
+		bool bridge = i + 1 < path->depth;
 
-		printf("  %*s%s", 3 * (beside ? from : i), "", beside ? "│  " : "");
-		printf("%*s%s %s  %s\n", beside ? 3 * (i - from - 1) : 0, "", fork ? "├─" : "└─",
-		       path->bdf[i], text);
+		fprintf(out, "  %*s%s", 3 * (beside ? from : i), "", beside ? "│  " : "");
+		fprintf(out, "%*s%s %s  %s%s%s\n", beside ? 3 * (i - from - 1) : 0, "",
+			fork ? "├─" : "└─", path->bdf[i], bridge ? level_text(i) : label,
+			bridge && path->note[i][0] ? ", " : "", bridge ? path->note[i] : "");
 	}
 }
 
-void topology_draw(const struct pci_path *a, const char *a_label,
+void topology_draw(FILE *out, const struct pci_path *a, const char *a_label,
 		   const struct pci_path *b, const char *b_label)
 {
-	unsigned int shared = shared_depth(a, b);
-	struct pci_path above = *a;
+	unsigned int shared = pci_path_shared(a, b);
 
-	printf("  %s  host bridge\n", a->host_bridge);
+	fprintf(out, "  %s  host bridge\n", a->host_bridge);
 	if (strcmp(a->host_bridge, b->host_bridge)) {
-		draw_branch(a, 0, false, a_label);
-		printf("  %s  host bridge\n", b->host_bridge);
-		draw_branch(b, 0, false, b_label);
+		draw_branch(out, a, 0, a->depth, false, a_label);
+		fprintf(out, "  %s  host bridge\n", b->host_bridge);
+		draw_branch(out, b, 0, b->depth, false, b_label);
 		return;
 	}
-	above.depth = shared;
-	draw_branch(&above, 0, false, shared ? level_text(shared - 1) : "");
-	draw_branch(a, shared, true, a_label);
-	draw_branch(b, shared, false, b_label);
+	draw_branch(out, a, 0, shared, false, a_label);
+	draw_branch(out, a, shared, a->depth, true, a_label);
+	draw_branch(out, b, shared, b->depth, false, b_label);
 }
