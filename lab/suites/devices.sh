@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034 # for the suites that source this
 
 CMB_RDMA=/src/build/examples/cmb-rdma
+CHECK=/src/build/tools/p2pdma-check
 PROGRAMS=/src/build/programs
 
 # PCI address of the NVMe controller with this serial number, as switch.args
@@ -75,6 +76,28 @@ expect_lock_report() {
 }
 
 log_says() { dmesg | grep -F "$1"; }
+
+# payload DEVICE read|write ram|peer: bytes that the device moved so far, by its log $LOG.
+payload() { awk -v d="$1" -v w="$2" -v t="$3" '$1 == d && $2 == "payload" && $3 == w && $4 == t && NF == 6 { n += $6 } END { print n + 0 }' "$LOG"; }
+
+# Soft RoCE, whose CPU moves the data.
+rxe_up() {
+	ip addr add 10.7.3.1/24 dev dummy0
+	ip link set dummy0 up
+	rdma link add rxe0 type rxe netdev dummy0
+	ibv_devinfo -d rxe0
+}
+
+# finds STATUS FILTER ARGUMENT...: p2pdma-check, run by the command AS if that is set, ends
+# with just that status, and jq finds its JSON as the filter says.
+AS=()
+finds() {
+	local status=$1 filter=$2
+	shift 2
+	fails "$status" "${AS[@]}" "$CHECK" --json "$@" >/tmp/report.json || { cat /tmp/report.json && return 1; }
+	jq . /tmp/report.json
+	jq -e "$filter" /tmp/report.json
+}
 
 # pair_of_copies SERVER CLIENT ARGUMENT...: cmb-rdma between two devices.
 pair_of_copies() {
