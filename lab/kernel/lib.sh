@@ -12,6 +12,9 @@ TREE=$OUT/linux
 # The topics, in the order in which they apply.
 topics() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort; }
 
+# previous TOPIC: the one that it goes on top of, or the base.
+previous() { (echo base && topics) | grep -x -B 1 "$1" | head -n 1; }
+
 # The patches of a topic without its cover letter.
 patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
 

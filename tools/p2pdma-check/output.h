@@ -15,8 +15,7 @@ void print_text(FILE *out, const struct survey *survey);
  */
 void print_json(FILE *out, const struct survey *survey);
 
-/* Words that both use. */
+/* The call, in words that both use. */
 const char *step_name(enum step step);
-const char *verdict_name(enum verdict verdict);
 
 #endif

@@ -338,11 +338,12 @@ static void test_answers_make_verdicts(void)
 	survey_free(&survey);
 }
 
-static bool advises(const struct survey *survey, unsigned int pair, int error, const char *words)
+static bool advises(const struct survey *survey, unsigned int pair, enum step step, int error,
+		    const char *words)
 {
 	char text[ADVICE_SIZE];
 
-	answer(&survey->pairs[pair], STEP_REGISTER, error);
+	answer(&survey->pairs[pair], step, error);
 	pair_advice(survey, &survey->pairs[pair], text);
 	return strstr(text, words);
 }
@@ -353,19 +354,17 @@ static void test_advice_fits_the_answer(void)
 	struct survey survey;
 
 	read_tree(&survey);
-	EXPECT(advises(&survey, 0, EREMOTEIO, "pci=disable_acs_redir=0000:02:00.0,"));
-	EXPECT(advises(&survey, 1, EREMOTEIO, "The CPU moves the data"));
-	EXPECT(advises(&survey, 2, EREMOTEIO, "no port in common"));
-	EXPECT(advises(&survey, 0, EFAULT, "lacks the series"));
+	EXPECT(advises(&survey, 0, STEP_REGISTER, EREMOTEIO,
+		       "pci=disable_acs_redir=0000:02:00.0,"));
+	EXPECT(advises(&survey, 1, STEP_REGISTER, EREMOTEIO, "The CPU moves the data"));
+	EXPECT(advises(&survey, 2, STEP_REGISTER, EREMOTEIO, "no port in common"));
+	EXPECT(advises(&survey, 0, STEP_REGISTER, EFAULT, "lacks the series"));
 	survey.memlock_exempt = false;
 	survey.memlock = 4095;
-	EXPECT(advises(&survey, 0, ENOMEM, "You may lock 4095 bytes"));
-	answer(&survey.pairs[0], STEP_ALLOCATE, EACCES);
-	pair_advice(&survey, &survey.pairs[0], text);
-	EXPECT(strstr(text, "chgrp GROUP /sys/bus/pci/devices/0000:03:00.0/p2pmem/allocate"));
-	answer(&survey.pairs[2], STEP_MAP, ENOMEM);
-	pair_advice(&survey, &survey.pairs[2], text);
-	EXPECT(strstr(text, "/sys/kernel/debug/pci_p2pdma/0000:05:00.0"));
+	EXPECT(advises(&survey, 0, STEP_REGISTER, ENOMEM, "You may lock 4095 bytes"));
+	EXPECT(advises(&survey, 0, STEP_ALLOCATE, EACCES,
+		       "chgrp GROUP /sys/bus/pci/devices/0000:03:00.0/p2pmem/allocate"));
+	EXPECT(advises(&survey, 2, STEP_MAP, ENOMEM, "/sys/kernel/debug/pci_p2pdma/0000:05:00.0"));
 	answer(&survey.pairs[0], STEP_REGISTER, 0);
 	pair_advice(&survey, &survey.pairs[0], text);
 	EXPECT(!text[0]);

@@ -22,7 +22,7 @@ const char *step_name(enum step step)
 	return names[step];
 }
 
-const char *verdict_name(enum verdict verdict)
+static const char *verdict_name(enum verdict verdict)
 {
 	static const char *const names[] = {
 		[ACCEPTED] = "accepted",
