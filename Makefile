@@ -4,7 +4,8 @@
 export BASE LINUX PATCHED CONFIG SUITE KERNEL TEST ROTATE
 export TOPIC FROM SIGNOFF VERSION SEND SMTP
 T := lab/toolbox/run
-DRIVER := build/$(or $(BASE),7.3)$(if $(LINUX),-own)/linux/drivers/infiniband/hw/efa
+# The emulated device is the one that the driver of the newest base knows.
+DEVICE := 7.3$(if $(filter-out 7.3,$(BASE)),,$(if $(LINUX),-own))
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -43,7 +44,9 @@ mail: tree
 
 ## make efa         the emulated RDMA device
 efa: tree
-	@$T lab/step efa 'building the emulated RDMA device' make -C efa EFA_DEFS=/src/$(DRIVER)
+	@[ -e build/$(DEVICE)/linux ] || BASE=7.3 LINUX= $T lab/kernel/tree
+	@$T lab/step efa 'building the emulated RDMA device' \
+		make -C efa EFA_DEFS=/src/build/$(DEVICE)/linux/drivers/infiniband/hw/efa
 
 ## make clean       removes build/; the cache outside the checkout stays
 clean:

@@ -15,16 +15,23 @@ topics() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort;
 # previous TOPIC: the one that it goes on top of, or the base.
 previous() { (echo base && topics) | grep -x -B 1 "$1" | head -n 1; }
 
-# The patches of a topic without its cover letter.
-patches() { find "$SERIES/$1" -name '0*.patch' ! -name '0000-*' | sort; }
+# The patches of a topic without its cover letter, as the series lists them: each is
+# in the topic's folder or, where the text serves both, in that of a newer base.
+patches() {
+	[ ! -e "$SERIES/series" ] || sed -n "/^# $1:/,/^# /s,^[^#],$SERIES/&,p" "$SERIES/series"
+}
+
+# What the kernel of this base does not have of the fragments *.config.
+base_config() { [ ! -e "$SERIES/config" ] || echo "$SERIES/config"; }
 
 # format_patch TOPIC COVER-TEXT OPTION... RANGE: git format-patch as series/ and the
 # mails have it.
+FORMAT=(-q --zero-commit --full-index --no-signature --stat=75)
 format_patch() {
 	local rfc
 	rfc=$(sed -n "s/^# $1: RFC.*/--rfc/p" "$SERIES/series")
-	git format-patch -q ${rfc:+"$rfc"} --cover-letter --description-file="$2" \
-		--cover-from-description=subject --zero-commit --full-index --no-signature --stat=75 "${@:3}"
+	git format-patch "${FORMAT[@]}" ${rfc:+"$rfc"} --cover-letter --description-file="$2" \
+		--cover-from-description=subject "${@:3}"
 }
 
 # worktree DIR COMMIT: another checkout of the tree, at that commit.
