@@ -2,7 +2,7 @@
 # Every target calls one script in lab/; 'make help' lists them.
 
 export BASE LINUX PATCHED CONFIG SUITE KERNEL TEST ROTATE
-export TOPIC FROM SIGNOFF VERSION SEND SMTP
+export CONFIG_FILE TOPIC FROM SIGNOFF VERSION SEND SMTP
 T := lab/toolbox/run
 # The emulated device is the one that the driver of the newest base knows.
 DEVICE := 7.3$(if $(filter-out 7.3,$(BASE)),,$(if $(LINUX),-own))
@@ -42,6 +42,10 @@ export:
 mail: tree
 	@lab/mail
 
+## make deb         Debian packages of the kernel; CONFIG_FILE=, or the running one's
+deb: tree
+	@lab/deb
+
 ## make efa         the emulated RDMA device
 efa: tree
 	@[ -e build/$(DEVICE)/linux ] || BASE=7.3 LINUX= $T lab/kernel/tree
@@ -52,4 +56,4 @@ efa: tree
 clean:
 	@$T rm -rf build
 
-.PHONY: help demo test table shell tree kernel export mail efa clean
+.PHONY: help demo test table shell tree kernel export mail deb efa clean
