@@ -18,9 +18,9 @@ demo: kernel efa
 test:
 	@lab/test
 
-## make table       docs/tests.md with the results of the last 'make test'
+## make table       docs/tests-7.3.md with the results of the last 'make test'
 table:
-	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests.md
+	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests-$(or $(BASE),7.3).md
 
 ## make shell       a shell in the virtual machine
 shell: kernel efa
