@@ -20,6 +20,7 @@ test:
 
 ## make table       docs/tests-7.3.md with the results of the last 'make test'
 table:
+	@[ "$$(cat build/test/base)" = $(or $(BASE),7.3) ] || { echo "error: build/test has results of BASE=$$(cat build/test/base)" >&2; exit 1; }
 	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests-$(or $(BASE),7.3).md
 
 ## make shell       a shell in the virtual machine
@@ -48,7 +49,7 @@ deb: tree
 
 ## make efa         the emulated RDMA device
 efa: tree
-	@[ -e build/$(DEVICE)/linux ] || BASE=7.3 LINUX= $T lab/kernel/tree
+	@[ -e build/$(DEVICE)/linux/.git/recipe ] || BASE=7.3 LINUX= $T lab/kernel/tree
 	@$T lab/step efa 'building the emulated RDMA device' \
 		make -C efa EFA_DEFS=/src/build/$(DEVICE)/linux/drivers/infiniband/hw/efa
 
