@@ -4,8 +4,8 @@
 N=0 FAILED=0
 echo 'KTAP version 1'
 
-# check "what holds" COMMAND...: one test.  What the command prints is shown
-# when it fails.  With TEST=text only the tests whose name holds the text run.
+# check "what holds" COMMAND...: one test.  The end of what the command prints is
+# shown when it fails.  With TEST=text only the tests whose name holds the text run.
 check() {
 	local what=$1 rc said
 	shift
@@ -21,7 +21,7 @@ check() {
 		echo "not ok $N - $what"
 		FAILED=1
 		printf '# status %d\n' $rc
-		printf '# %s\n' "${said//$'\n'/$'\n# '}"
+		tail -n 60 <<<"$said" | sed 's/^/# /'
 	fi
 }
 
