@@ -46,7 +46,8 @@ struct emulator {
 	bool woken; /* there is work */
 	bool stopping;
 	enum emulator_state state;
-	size_t clients;
+	bool served; /* there was a client that negotiated */
+	size_t clients; /* also those that negotiate yet */
 };
 
 /* What a device asks of its host: the functions of struct efa_host. */
@@ -151,11 +152,13 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void count_clients(struct emulator *emu, int more)
+static void count_clients(struct emulator *emu, int more, bool served)
 {
 	pthread_mutex_lock(&emu->lock);
 	emu->clients += more;
-	emu->state = emu->clients ? EMULATOR_SERVING : EMULATOR_DONE;
+	emu->served |= served;
+	if (emu->served)
+		emu->state = emu->clients ? EMULATOR_SERVING : EMULATOR_DONE;
 	pthread_mutex_unlock(&emu->lock);
 	eventfd_write(emu->changed_fd, 1);
 }
@@ -167,13 +170,15 @@ static void *serve(void *arg)
 	int sock;
 
 	while ((sock = accept4(node->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		if (vfio_user_accept(node->vu, sock))
-			continue;
-		count_clients(node->emu, 1);
-		link_event(node, "a client came");
-		vfio_user_serve(node->vu);
-		link_event(node, "the client has gone");
-		count_clients(node->emu, -1);
+		/* Before it has its answer, and relies on the others. */
+		count_clients(node->emu, 1, false);
+		if (!vfio_user_accept(node->vu, sock)) {
+			count_clients(node->emu, 0, true);
+			link_event(node, "a client came");
+			vfio_user_serve(node->vu);
+			link_event(node, "the client has gone");
+		}
+		count_clients(node->emu, -1, false);
 	}
 	return NULL;
 }

@@ -114,7 +114,7 @@ static int connect_client(const char *path)
 	char reply[256];
 	int fd = connect_to(path);
 
-	assert_int_equal(send(fd, &msg, sizeof(msg), 0), sizeof(msg));
+	assert_int_equal(send(fd, &msg, sizeof(msg), MSG_NOSIGNAL), sizeof(msg));
 	assert_true(recv(fd, reply, sizeof(reply), 0) > 0);
 	return fd;
 }

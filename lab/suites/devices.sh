@@ -68,8 +68,8 @@ expect_warning() {
 	"${@:2}"
 }
 
-# expect_lock_report LOCK: lockdep, where it is on, is going to report an order in which
-# that lock is taken.  It is off afterwards.
+# expect_lock_report LOCK: lockdep, where it is on, is going to report the order in which
+# that lock is taken, or that it is held.  It is off afterwards.
 expect_lock_report() {
 	! grep -q 'debug_locks: *1' /proc/lockdep_stats 2>/dev/null ||
 		echo "lab: expects a lock report of $1" >/dev/kmsg
