@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Every target calls one script in lab/; 'make help' lists them.
 
-export BASE LINUX PATCHED CONFIG SUITE KERNEL TEST ROTATE
+export BASE LINUX PATCHED CONFIG SUITE KERNEL TEST ROTATE CHECK
 export CONFIG_FILE TOPIC FROM SIGNOFF VERSION SEND SMTP
 T := lab/toolbox/run
 # The emulated device is the one that the driver of the newest base knows.
@@ -21,6 +21,10 @@ test:
 ## make table       docs/tests-7.3.md with the results of the last 'make test'
 table:
 	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests-$(or $(BASE),7.3).md
+
+## make bench       docs/speed.md: memory regions in instructions; CHECK=1 only compares
+bench:
+	@lab/bench
 
 ## make shell       a shell in the virtual machine
 shell: kernel efa
@@ -56,4 +60,4 @@ efa: tree
 clean:
 	@$T rm -rf build
 
-.PHONY: help demo test table shell tree kernel export mail deb efa clean
+.PHONY: help demo test table bench shell tree kernel export mail deb efa clean
