@@ -36,6 +36,7 @@ static const char usage[] =
 "                     in time\n"
 "  --ops=N            operations of all processes (10000)\n"
 "  --processes=N      (8)\n"
+"  --killed-every=N   a worker is killed in one of N rounds, on average (6; 0: never)\n"
 "  --removed-every=N  the drive is removed in one of N rounds, on average (3; 0:\n"
 "                     never; not 1, for operations of such rounds do not count)\n"
 "\n"
@@ -43,7 +44,6 @@ static const char usage[] =
 
 #define MAX_PROCESSES 64
 #define PATIENCE      60 /* seconds that a worker may take for them */
-#define KILLED_EVERY  6	 /* rounds, on average, in which a worker is killed */
 #define REMOVAL_LIMIT 15 /* seconds that a removal of the drive may take */
 
 struct child {
@@ -87,8 +87,8 @@ static _Noreturn void give_up(struct parent *p)
 	const struct stress *s = &p->stress;
 
 	warnx("after %" PRIu64 " operations; to repeat: stress --seed=%" PRIu64 " --ops=%" PRIu64
-	      " --processes=%u --removed-every=%u %s %s", p->ops, s->seed, s->ops, s->processes,
-	      s->removed_every, s->p2pmem, s->device);
+	      " --processes=%u --killed-every=%u --removed-every=%u %s %s", p->ops, s->seed, s->ops,
+	      s->processes, s->killed_every, s->removed_every, s->p2pmem, s->device);
 	for (unsigned int i = 0; i < s->processes; i++)
 		if (p->child[i].pid)
 			kill(-p->child[i].pid, SIGKILL);
@@ -154,7 +154,7 @@ static int kill_one(struct parent *p)
 	unsigned int victim = random_next(&p->random) % p->stress.processes;
 	struct timespec pause = { .tv_nsec = random_next(&p->random) % 200000000 };
 
-	if (random_next(&p->random) % KILLED_EVERY)
+	if (!p->stress.killed_every || random_next(&p->random) % p->stress.killed_every)
 		return -1;
 	nanosleep(&pause, NULL);
 	kill(p->child[victim].pid, SIGKILL);
@@ -366,6 +366,7 @@ static void parse(struct stress *stress, int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' },
 		{ "ops", required_argument, NULL, 'o' },
 		{ "processes", required_argument, NULL, 'p' },
+		{ "killed-every", required_argument, NULL, 'k' },
 		{ "removed-every", required_argument, NULL, 'r' },
 		{},
 	};
@@ -378,6 +379,8 @@ static void parse(struct stress *stress, int argc, char **argv)
 			stress->ops = number(optarg);
 		else if (c == 'p')
 			stress->processes = number(optarg);
+		else if (c == 'k')
+			stress->killed_every = number(optarg);
 		else if (c == 'r')
 			stress->removed_every = number(optarg);
 		else
@@ -393,7 +396,7 @@ static void parse(struct stress *stress, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct parent p = { .stress = { .seed = time(NULL), .ops = 10000, .processes = 8,
-					.removed_every = 3 } };
+					.killed_every = 6, .removed_every = 3 } };
 
 	parse(&p.stress, argc, argv);
 	setlinebuf(stdout);

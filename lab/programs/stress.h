@@ -50,6 +50,7 @@ struct stress {
 	uint64_t seed;
 	uint64_t ops;
 	unsigned int processes;
+	unsigned int killed_every; /* rounds, on average, for one worker; 0: never */
 	unsigned int removed_every; /* rounds, on average; 0: never */
 };
 
