@@ -42,16 +42,15 @@ void tracefs_open(struct tracefs *trace)
 	    "flags=+" VALUE(FLAGS) "($arg4):u8 iova=+" VALUE(IOVA) "($arg4):u64\n"
 	    "r:bench/end efa_com_cmd_exec\n");
 	set(TRACEFS "/events/bench/enable", "1");
-	trace->trace = open(TRACEFS "/trace", O_RDWR | O_CLOEXEC);
+	trace->trace = open(TRACEFS "/trace", O_RDONLY | O_CLOEXEC);
 	if (trace->trace < 0)
 		err(1, TRACEFS "/trace");
 }
 
-void tracefs_clear(const struct tracefs *trace)
+void tracefs_clear(void)
 {
 	int fd = open(TRACEFS "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
 
-	(void)trace;
 	if (fd < 0)
 		err(1, TRACEFS "/trace");
 	close(fd);

@@ -22,7 +22,7 @@ struct command {
 void tracefs_open(struct tracefs *trace);
 
 /* Forgets the commands up to now. */
-void tracefs_clear(const struct tracefs *trace);
+void tracefs_clear(void);
 
 /* The one command since then. */
 void tracefs_command(const struct tracefs *trace, struct command *command);
