@@ -4,23 +4,29 @@
 
 #include "stress-model.h"
 
-static struct page *page_new(struct model *model)
+static void *new(size_t size)
 {
-	struct page *page = calloc(1, sizeof(*page));
+	void *p = calloc(1, size);
 
-	if (!page)
+	if (!p)
 		err(1, NULL);
-	model->owned++;
-	return page;
+	return p;
 }
 
 /* After a reason to own @page has gone. */
 static void page_check(struct model *model, struct page *page)
 {
+	struct folio *folio = page->folio;
+
 	if (page->mappings || page->in_child || page->regions)
 		return;
-	model->owned--;
 	free(page);
+	if (!folio) {
+		model->owned--;
+	} else if (!--folio->pages) {
+		model->owned -= LONG_RUN;
+		free(folio);
+	}
 }
 
 static void slot_discard(struct model *model, struct slot *slot)
@@ -40,13 +46,19 @@ static void slot_unmap(struct model *model, struct slot *slot)
 	*slot = (struct slot){};
 }
 
-void model_map(struct model *model, struct run run)
+void model_map(struct model *model, struct run run, bool huge)
 {
+	struct folio *folio = huge ? new(sizeof(*folio)) : NULL;
+
 	model_unmap(model, run);
 	model->mappings++;
+	model->owned += run.n;
+	if (huge)
+		folio->pages = run.n;
 	for (unsigned int i = 0; i < run.n; i++) {
-		struct page *page = page_new(model);
+		struct page *page = new(sizeof(*page));
 
+		page->folio = folio;
 		page->mappings = 1;
 		model->slot[run.first + i] = (struct slot){
 			.mapping = model->mappings,

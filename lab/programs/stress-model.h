@@ -11,13 +11,20 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define SLOTS	    256 /* pages of address space */
-#define MAX_RUN	    32	/* pages of one operation */
+#define SLOTS	    1024 /* pages of address space */
+#define MAX_RUN	    32	/* pages of most operations */
+#define LONG_RUN    512 /* ... and of some: what one huge page maps, and begins where one can */
 #define MAX_REGIONS 16
+
+/* A huge page, which is owned as a whole as long as one of its pages is. */
+struct folio {
+	unsigned int pages;
+};
 
 /* Memory of the drive; what it holds is known by its tag. */
 struct page {
 	uint64_t tag;
+	struct folio *folio; /* or NULL */
 	bool in_child;
 	unsigned int mappings; /* 0 or 1 */
 	unsigned int regions;
@@ -36,7 +43,7 @@ struct region {
 	bool writable;
 	uint64_t addr; /* where it was when it was registered */
 	unsigned int pages;
-	struct page *page[MAX_RUN];
+	struct page *page[LONG_RUN];
 };
 
 struct model {
@@ -54,8 +61,8 @@ struct run {
 	unsigned int first, n;
 };
 
-/* Ends what is in the run, and makes one new mapping with new pages of it. */
-void model_map(struct model *model, struct run run);
+/* Ends what is in the run, and makes one new mapping with new pages, or one huge page, of it. */
+void model_map(struct model *model, struct run run, bool huge);
 void model_unmap(struct model *model, struct run run);
 /* The address space stays, its pages are let go. */
 void model_discard(struct model *model, struct run run);

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <infiniband/verbs.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,7 +23,7 @@
 
 /* Where the slots are: far below all that the C library maps. */
 #define ARENA	((char *)0x100000000000)
-#define QUOTA	768 /* pages owned, so that all workers together leave room for any mapping */
+#define QUOTA	1280 /* pages owned, so that all workers together leave room for any mapping */
 #define BLOCKS	40  /* pages of the drive that are this worker's */
 #define TIMEOUT 20  /* seconds that a transfer may take */
 #define WORDS	(PAGE / sizeof(uint64_t))
@@ -35,6 +37,7 @@ struct worker {
 	struct pinner pinner;
 	struct rdma rdma;
 	int drive;
+	int pagemap;
 	int pipe[2];
 	pid_t child;
 	uint64_t (*host)[WORDS]; /* ordinary memory, MAX_RUN pages of it */
@@ -68,6 +71,11 @@ static void check_unless_removed(const struct worker *w, bool right, bool explai
 static unsigned int random_below(struct worker *w, unsigned int n)
 {
 	return random_next(&w->random) % n;
+}
+
+static struct run random_long_run(struct worker *w)
+{
+	return (struct run){ LONG_RUN * random_below(w, SLOTS / LONG_RUN), LONG_RUN };
 }
 
 static struct run random_run(struct worker *w)
@@ -149,8 +157,28 @@ static enum outcome unmap(struct worker *w, struct run run)
 	return DONE;
 }
 
+/* Whether the kernel has mapped one huge page there. */
+static bool is_huge(const struct worker *w, struct run run)
+{
+	struct page_region region;
+	struct pm_scan_arg scan = {
+		.size = sizeof(scan),
+		.start = (uintptr_t)address(run),
+		.end = (uintptr_t)address(run) + length(run),
+		.vec = (uintptr_t)&region,
+		.vec_len = 1,
+		.category_mask = PAGE_IS_HUGE,
+		.return_mask = PAGE_IS_HUGE,
+	};
+	int regions = ioctl(w->pagemap, PAGEMAP_SCAN, &scan);
+
+	check(w, regions >= 0, "PAGEMAP_SCAN refused", run);
+	return regions && region.end - region.start == length(run);
+}
+
 static enum outcome map(struct worker *w, struct run run)
 {
+	bool huge;
 	void *p;
 
 	if (w->model.owned + run.n > QUOTA) {
@@ -162,10 +190,19 @@ static enum outcome map(struct worker *w, struct run run)
 	p = mmap(address(run), length(run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		 w->cmb.allocate, 0);
 	/* What was there is gone or not. */
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED) {
+		int error = errno;
+
 		unmap(w, run);
+		/* What is free may be in pieces. */
+		if (error == ENOMEM && run.n > MAX_RUN)
+			return REFUSED;
+		errno = error;
+	}
 	check_unless_removed(w, p != MAP_FAILED, errno == ENODEV, "refused", run);
-	model_map(&w->model, run);
+	huge = is_huge(w, run);
+	model_map(&w->model, run, huge);
+	w->account.huge += huge;
 	for (unsigned int i = 0; i < run.n; i++)
 		write_tag(w, run.first + i);
 	return DONE;
@@ -470,18 +507,19 @@ static enum outcome leave(struct worker *w, struct run run)
 static const struct {
 	enum outcome (*run)(struct worker *w, struct run run);
 	unsigned int weight;
+	bool long_runs;
 } operations[OPERATIONS] = {
-	[OP_MAP] = { map, 64 },
-	[OP_UNMAP] = { unmap, 24 },
-	[OP_PROTECT] = { protect, 24 },
-	[OP_DISCARD] = { discard, 16 },
-	[OP_MOVE] = { move, 24 },
+	[OP_MAP] = { map, 64, true },
+	[OP_UNMAP] = { unmap, 24, true },
+	[OP_PROTECT] = { protect, 24, true },
+	[OP_DISCARD] = { discard, 16, true },
+	[OP_MOVE] = { move, 24, true },
 	[OP_GREED] = { greed, 4 },
 	[OP_LOOK] = { look, 32 },
 	[OP_FORK] = { fork_child, 8 },
 	[OP_REAP] = { reap, 8 },
-	[OP_PIN] = { pin, 24 },
-	[OP_REGISTER] = { register_run, 56 },
+	[OP_PIN] = { pin, 24, true },
+	[OP_REGISTER] = { register_run, 56, true },
 	[OP_DEREGISTER] = { deregister, 32 },
 	[OP_COPY] = { copy_by_write, 32 },
 	[OP_FETCH] = { copy_by_read, 32 },
@@ -527,10 +565,14 @@ static enum operation choose_operation(struct worker *w)
 static enum outcome operate(struct worker *w)
 {
 	enum operation op = choose_operation(w);
-	/* A new mapping may be anywhere. */
-	struct run run = op == OP_MAP ? random_run(w) : choose_run(w);
 	enum outcome outcome;
+	struct run run;
 
+	/* A new mapping may be anywhere. */
+	if (operations[op].long_runs && !random_below(w, 8))
+		run = random_long_run(w);
+	else
+		run = op == OP_MAP ? random_run(w) : choose_run(w);
 	w->doing = operation_names[op];
 	outcome = operations[op].run(w, run);
 	if (outcome != IDLE)
@@ -632,7 +674,8 @@ static struct worker *worker_new(const struct stress *stress, unsigned int nth, 
 	w->host = mmap(NULL, MAX_RUN * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		       -1, 0);
 	w->drive = open(stress->drive, O_RDWR | O_DIRECT | O_CLOEXEC);
-	if (w->host == MAP_FAILED || w->drive < 0 || pipe(w->pipe))
+	w->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (w->host == MAP_FAILED || w->drive < 0 || w->pagemap < 0 || pipe(w->pipe))
 		err(1, "%s", stress->drive);
 	open_rdma(w);
 	signal(SIGBUS, sigbus);

@@ -67,7 +67,7 @@ struct parent {
 	unsigned int audits, kills;
 	unsigned int most; /* pages owned at an audit */
 	unsigned int removals[REMOVALS];
-	unsigned long lost_pages, lost_regions;
+	unsigned long lost_pages, lost_regions, huge;
 	unsigned long count[OPERATIONS][OUTCOMES];
 };
 
@@ -164,6 +164,7 @@ static int kill_one(struct parent *p)
 
 static void add_up(struct parent *p, const struct account *account)
 {
+	p->huge += account->huge;
 	for (unsigned int op = 0; op < OPERATIONS; op++)
 		for (unsigned int i = 0; i < OUTCOMES; i++) {
 			p->count[op][i] += account->count[op][i];
@@ -322,9 +323,10 @@ static void report(const struct parent *p)
 
 	uname(&kernel);
 	printf("%" PRIu64 " operations by %u processes on Linux %s, seed %" PRIu64 ":\n"
-	       "%u audits agreed, at most %u pages were owned, %u workers were killed.\n",
+	       "%u audits agreed, at most %u pages were owned, %u workers were killed.\n"
+	       "%lu huge pages were mapped.\n",
 	       p->ops, p->stress.processes, kernel.release, p->stress.seed, p->audits, p->most,
-	       p->kills);
+	       p->kills, p->huge);
 	printf("The drive was unbound %u times and removed %u times, from under %lu pages and %lu "
 	       "regions.\n\n", p->removals[UNBIND], p->removals[REMOVE], p->lost_pages,
 	       p->lost_regions);

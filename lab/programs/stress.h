@@ -71,6 +71,7 @@ enum task {
 struct account {
 	unsigned int pages; /* owned now, or when they were lost */
 	unsigned int regions;
+	unsigned int huge; /* pages mapped */
 	unsigned int count[OPERATIONS][OUTCOMES];
 	bool leaves; /* the worker exits as it is */
 };
