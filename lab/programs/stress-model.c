@@ -46,12 +46,18 @@ static void slot_unmap(struct model *model, struct slot *slot)
 	*slot = (struct slot){};
 }
 
+/* VMAs of such memory are never merged. */
+static void cut(struct model *model, unsigned int slot)
+{
+	if (slot < SLOTS)
+		model->slot[slot].begins = true;
+}
+
 void model_map(struct model *model, struct run run, bool huge)
 {
 	struct folio *folio = huge ? new(sizeof(*folio)) : NULL;
 
 	model_unmap(model, run);
-	model->mappings++;
 	model->owned += run.n;
 	if (huge)
 		folio->pages = run.n;
@@ -61,12 +67,13 @@ void model_map(struct model *model, struct run run, bool huge)
 		page->folio = folio;
 		page->mappings = 1;
 		model->slot[run.first + i] = (struct slot){
-			.mapping = model->mappings,
-			.offset = i,
+			.mapped = true,
 			.prot = PROT_READ | PROT_WRITE,
 			.page = page,
 		};
 	}
+	cut(model, run.first);
+	cut(model, run.first + run.n);
 }
 
 void model_unmap(struct model *model, struct run run)
@@ -83,6 +90,12 @@ void model_discard(struct model *model, struct run run)
 
 void model_protect(struct model *model, struct run run, int prot)
 {
+	const struct slot *slot = &model->slot[run.first];
+
+	if (slot[0].prot != prot)
+		cut(model, run.first);
+	if (slot[run.n - 1].prot != prot)
+		cut(model, run.first + run.n);
 	for (unsigned int i = 0; i < run.n; i++)
 		model->slot[run.first + i].prot = prot;
 }
@@ -94,6 +107,8 @@ void model_move(struct model *model, struct run from, unsigned int to)
 		model->slot[to + i] = model->slot[from.first + i];
 		model->slot[from.first + i] = (struct slot){};
 	}
+	cut(model, to);
+	cut(model, to + from.n);
 }
 
 void model_fork(struct model *model)
@@ -147,23 +162,17 @@ struct run model_mapped(const struct model *model, struct run run)
 {
 	unsigned int n = 0;
 
-	while (n < run.n && model->slot[run.first + n].mapping)
+	while (n < run.n && model->slot[run.first + n].mapped)
 		n++;
 	return (struct run){ run.first, n };
 }
 
-static bool continues(const struct slot *slot, const struct slot *next)
-{
-	return next->mapping == slot->mapping && next->prot == slot->prot &&
-	       next->offset == slot->offset + 1;
-}
-
-struct run model_piece(const struct model *model, struct run run)
+struct run model_vma(const struct model *model, struct run run)
 {
 	const struct slot *slot = &model->slot[run.first];
-	unsigned int n = slot->mapping ? 1 : 0;
+	unsigned int n = slot->mapped ? 1 : 0;
 
-	while (n && n < run.n && continues(&slot[n - 1], &slot[n]))
+	while (n && n < run.n && slot[n].mapped && !slot[n].begins)
 		n++;
 	return (struct run){ run.first, n };
 }

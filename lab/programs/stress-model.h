@@ -32,8 +32,8 @@ struct page {
 
 /* A page of address space. */
 struct slot {
-	unsigned int mapping; /* number of the mmap() that made it; 0: nothing is there */
-	unsigned int offset;  /* in that mapping, pages */
+	bool mapped;
+	bool begins; /* a VMA */
 	int prot;
 	struct page *page; /* NULL: there is none (any more) */
 };
@@ -48,7 +48,6 @@ struct region {
 
 struct model {
 	unsigned int owned; /* pages */
-	unsigned int mappings; /* ever made */
 	struct slot slot[SLOTS];
 	struct region region[MAX_REGIONS];
 	unsigned int regions;
@@ -81,8 +80,8 @@ void model_deregister(struct model *model, struct region *region);
 
 /* The part of the run, from its first slot on, that is mapped; n may be 0. */
 struct run model_mapped(const struct model *model, struct run run);
-/* ... and is of one piece, which can be moved. */
-struct run model_piece(const struct model *model, struct run run);
+/* ... and is one VMA, as Linux before 6.17 wants it of what it moves. */
+struct run model_vma(const struct model *model, struct run run);
 /* The part in which every slot has a page and allows @prot. */
 struct run model_usable(const struct model *model, struct run run, int prot);
 

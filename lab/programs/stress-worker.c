@@ -237,7 +237,7 @@ static enum outcome move(struct worker *w, struct run run)
 {
 	struct run to;
 
-	run = model_piece(&w->model, run);
+	run = model_vma(&w->model, run);
 	to = (struct run){ random_below(w, SLOTS - run.n + 1), run.n };
 	if (!run.n || (to.first < run.first + run.n && run.first < to.first + to.n))
 		return IDLE;
