@@ -23,12 +23,13 @@
 #include "tracefs.h"
 
 static const char usage[] =
-"usage: bench quick|full KERNEL P2PMEM\n"
-"Registers ordinary memory and memory of the folder P2PMEM in sysfs with efa_0, and\n"
-"writes lines 'KERNEL,KIND,BYTES,OPERATION,NUMBER': instructions, or for the operation\n"
-"'entries' addresses handed to the device, of 'entry_bytes' each.  Is right in a machine\n"
-"of lab/machine/run --count only.  full: 1 GiB, too.  What the kernel refuses to do with\n"
-"controller memory has no line.\n";
+"usage: bench KERNEL P2PMEM [KIND]\n"
+"Registers ordinary memory and memory of the folder P2PMEM in sysfs with efa_0, 64 KiB to\n"
+"64 MiB, or 1 GiB of KIND, and writes lines 'KERNEL,KIND,BYTES,OPERATION,NUMBER':\n"
+"instructions, or for the operation 'entries' addresses handed to the device, of\n"
+"'entry_bytes' each.  Is right in a machine of lab/machine/run --count only, and with KIND\n"
+"in one that has done nothing else.  What the kernel refuses to do with controller memory\n"
+"has no line.\n";
 
 #define MIB	     (1UL << 20)
 #define HUGE	     (2 * MIB)
@@ -100,6 +101,8 @@ static const struct kind kinds[] = {
 	{ "udmabuf", PAGE, .dmabuf = true, .flags = MAP_SHARED, .advice = -1, .open = open_memfd },
 	{ "cmb", PAGE, .peer = true, .flags = MAP_SHARED, .advice = -1, .open = open_cmb },
 };
+
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
 
 static void touch(char *p, size_t len)
 {
@@ -295,19 +298,22 @@ static void set_up(struct bench *b, const char *p2pmem)
 
 int main(int argc, char **argv)
 {
-	static const size_t sizes[] = { 64 * 1024, MIB, 16 * MIB, 64 * MIB, BIG };
+	static const size_t sizes[] = { 64 * 1024, MIB, 16 * MIB, 64 * MIB };
+	const struct kind *only = NULL;
 	struct bench b = {};
 
-	if (argc != 4 || (strcmp(argv[1], "quick") && strcmp(argv[1], "full")))
+	for (size_t k = 0; argc == 4 && k < KINDS; k++)
+		if (!strcmp(argv[3], kinds[k].name))
+			only = &kinds[k];
+	if (argc != 3 && !only)
 		errx(2, "%s", usage);
-	b.kernel = argv[2];
-	set_up(&b, argv[3]);
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		if (sizes[i] == BIG && strcmp(argv[1], "full"))
-			break;
-		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+	b.kernel = argv[1];
+	set_up(&b, argv[2]);
+	if (only)
+		measure(&b, only, BIG);
+	for (size_t i = 0; !only && i < sizeof(sizes) / sizeof(*sizes); i++)
+		for (size_t k = 0; k < KINDS; k++)
 			if (sizes[i] % kinds[k].multiple == 0)
 				measure(&b, &kinds[k], sizes[i]);
-	}
 	return 0;
 }
