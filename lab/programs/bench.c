@@ -158,6 +158,9 @@ static void register_and_back(struct bench *b, const struct kind *kind, void *p,
 	}
 	tracefs_command(&b->trace, &command);
 	f->of[REG_MR] -= command.instructions;
+	if (command.entries * command.entry_bytes < len)
+		errx(1, "%s: %zu bytes, but the device was told of %u times %lu", kind->name, len,
+		     command.entries, command.entry_bytes);
 	f->of[ENTRIES] = command.entries;
 	f->of[ENTRY_BYTES] = command.entry_bytes;
 	if (kind->multiple == HUGE && command.entry_bytes < HUGE)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "tracefs.h"
@@ -18,8 +19,10 @@
 #define IOVA	   52
 #define PAGE_SHIFT 0x1f /* in FLAGS */
 
-#define TEXT(x)	 #x
-#define VALUE(x) TEXT(x)
+/* Where efa_com_cmd_exec() gets it; in 6.12 with the queue's header in front of it. */
+#define ARGUMENT   4
+#define ARGUMENT_6 2
+#define HEADER_6   4
 
 static void set(const char *path, const char *value)
 {
@@ -32,15 +35,28 @@ static void set(const char *path, const char *value)
 
 void tracefs_open(struct tracefs *trace)
 {
+	int argument = ARGUMENT, header = 0;
+	struct utsname kernel;
+	char probes[256];
+
+	if (uname(&kernel))
+		err(1, "uname");
+	if (!strncmp(kernel.release, "6.", 2)) {
+		argument = ARGUMENT_6;
+		header = HEADER_6;
+	}
+	snprintf(probes, sizeof(probes),
+		 "p:bench/start efa_com_cmd_exec len=+%d($arg%d):u64 flags=+%d($arg%d):u8 "
+		 "iova=+%d($arg%d):u64\nr:bench/end efa_com_cmd_exec\n",
+		 header + LENGTH, argument, header + FLAGS, argument, header + IOVA, argument);
 	if (access(TRACEFS "/trace", F_OK) && mount("tracefs", TRACEFS, "tracefs", 0, NULL))
 		err(1, "%s", TRACEFS);
 	/* A probe that becomes a jump after a while would be another one. */
 	set("/proc/sys/debug/kprobes-optimization", "0");
+	/* Forgetting the trace waits for RCU, in 6.12 for long. */
+	set("/sys/kernel/rcu_expedited", "1");
 	set(TRACEFS "/trace_clock", "x86-tsc");
-	set(TRACEFS "/kprobe_events",
-	    "p:bench/start efa_com_cmd_exec len=+" VALUE(LENGTH) "($arg4):u64 "
-	    "flags=+" VALUE(FLAGS) "($arg4):u8 iova=+" VALUE(IOVA) "($arg4):u64\n"
-	    "r:bench/end efa_com_cmd_exec\n");
+	set(TRACEFS "/kprobe_events", probes);
 	set(TRACEFS "/events/bench/enable", "1");
 	trace->trace = open(TRACEFS "/trace", O_RDONLY | O_CLOEXEC);
 	if (trace->trace < 0)
