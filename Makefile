@@ -22,7 +22,7 @@ test:
 table:
 	@$T lab/results table >build/test/tests.md && mv build/test/tests.md docs/tests-$(or $(BASE),7.3).md
 
-## make bench       docs/speed.md: memory regions in instructions; CHECK=1 only compares
+## make bench       docs/speed-7.3.md: memory regions in instructions; CHECK=1 only compares
 bench:
 	@lab/bench
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Draws docs/speed.svg of what 'lab/speed plot' prints: gnuplot -e "data='...'; blocks=N" lab/speed.gnuplot
+# Draws docs/speed-BASE.svg of what 'lab/speed plot' prints: gnuplot -e "data='...'; blocks=N" lab/speed.gnuplot
 set terminal svg size 860,520 font 'sans-serif,13' background 'white' linewidth 1.5
 set encoding utf8
 set title 'Instructions of ibv\_reg\_mr() per 4 KiB'
