@@ -145,7 +145,7 @@ static void register_and_back(struct bench *b, const struct kind *kind, void *p,
 	struct ibv_mr *mr;
 	uint64_t start;
 
-	tracefs_clear();
+	tracefs_clear(&b->trace);
 	start = now();
 	mr = dmabuf < 0 ? ibv_reg_mr(b->rdma.pd, p, len, access) :
 			  ibv_reg_dmabuf_mr(b->rdma.pd, 0, len, 0, dmabuf, access);
@@ -166,7 +166,7 @@ static void register_and_back(struct bench *b, const struct kind *kind, void *p,
 	if (kind->multiple == HUGE && command.entry_bytes < HUGE)
 		errx(1, "%s is not of huge pages", kind->name);
 
-	tracefs_clear();
+	tracefs_clear(&b->trace);
 	start = now();
 	errno = ibv_dereg_mr(mr);
 	f->of[DEREG_MR] = now() - start;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,23 +54,32 @@ void tracefs_open(struct tracefs *trace)
 		err(1, "%s", TRACEFS);
 	/* A probe that becomes a jump after a while would be another one. */
 	set("/proc/sys/debug/kprobes-optimization", "0");
-	/* Forgetting the trace waits for RCU, in 6.12 for long. */
-	set("/sys/kernel/rcu_expedited", "1");
 	set(TRACEFS "/trace_clock", "x86-tsc");
 	set(TRACEFS "/kprobe_events", probes);
 	set(TRACEFS "/events/bench/enable", "1");
-	trace->trace = open(TRACEFS "/trace", O_RDONLY | O_CLOEXEC);
-	if (trace->trace < 0)
-		err(1, TRACEFS "/trace");
+	/* Unlike "trace", which is cleared between grace periods of RCU, it is empty once read. */
+	trace->pipe = open(TRACEFS "/trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (trace->pipe < 0)
+		err(1, TRACEFS "/trace_pipe");
 }
 
-void tracefs_clear(void)
+static void read_all(const struct tracefs *trace, char *text, size_t size)
 {
-	int fd = open(TRACEFS "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	size_t done = 0;
+	ssize_t n;
 
-	if (fd < 0)
-		err(1, TRACEFS "/trace");
-	close(fd);
+	while ((n = read(trace->pipe, text + done, size - 1 - done)) > 0)
+		done += n;
+	if (n == 0 || errno != EAGAIN)
+		err(1, TRACEFS "/trace_pipe: after %zu bytes", done);
+	text[done] = '\0';
+}
+
+void tracefs_clear(const struct tracefs *trace)
+{
+	char text[4096];
+
+	read_all(trace, text, sizeof(text));
 }
 
 /* The time stamp of the only event of that name, and what follows the name. */
@@ -94,12 +104,8 @@ void tracefs_command(const struct tracefs *trace, struct command *command)
 	unsigned int flags;
 	char text[4096];
 	const char *args;
-	ssize_t n;
 
-	if (lseek(trace->trace, 0, SEEK_SET))
-		err(1, TRACEFS "/trace");
-	for (size_t done = 0; (n = read(trace->trace, text + done, sizeof(text) - 1 - done)) > 0;)
-		text[done += n] = '\0';
+	read_all(trace, text, sizeof(text));
 	command->instructions = event(text, "end", &args);
 	start = event(text, "start", &args);
 	command->instructions -= start;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct tracefs {
-	int trace; /* the file */
+	int pipe; /* the file */
 };
 
 struct command {
@@ -22,7 +22,7 @@ struct command {
 void tracefs_open(struct tracefs *trace);
 
 /* Forgets the commands up to now. */
-void tracefs_clear(void);
+void tracefs_clear(const struct tracefs *trace);
 
 /* The one command since then. */
 void tracefs_command(const struct tracefs *trace, struct command *command);
